@@ -1,0 +1,173 @@
+"""Scoring without Spark against MLflow's Spark flavour and a bare product.
+
+Takes a project whose flow has run (the flights example unless a project file is given), exports its
+newest candidate with the comparison against Spark, and measures in fresh processes: cold start to
+the first answer, resident memory, one row, 1,000 rows; then the same row by MLflow's pyfunc with
+Spark, and one NumPy dot product as the floor. Ends with ONE JSON line.
+
+    .venv/bin/python benchmarks/serving.py [CRISP_YML]
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from importlib import metadata
+from pathlib import Path
+
+REPEATS = 5
+ROWS = 1000
+
+COLD = """
+import time; begun = time.perf_counter(); cpu = time.process_time()
+import json, sys, resource
+from crisp_spark.serving import load_bundle
+bundle = load_bundle(sys.argv[1])
+row = json.load(open(sys.argv[2]))[:1]
+bundle.score(row)
+print(json.dumps({"wall": time.perf_counter() - begun, "cpu": time.process_time() - cpu,
+    "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+"""
+
+SPARK = """
+import time; begun = time.perf_counter()
+import json, os, sys
+from crisp_spark.engine.session import build_session
+import pandas as pd
+session = build_session("bench", master="local[1]")
+import mlflow
+model = mlflow.pyfunc.load_model(sys.argv[1])
+rows = pd.DataFrame(json.load(open(sys.argv[2])))
+for name in json.loads(sys.argv[3]):
+    rows[name] = pd.to_datetime(rows[name])
+model.predict(rows[:1])
+first, spent = time.perf_counter() - begun, []
+for at in range(int(sys.argv[4])):
+    begun = time.perf_counter()
+    model.predict(rows[at:at + 1])
+    spent.append(time.perf_counter() - begun)
+def resident(pid):
+    return int(open(f"/proc/{pid}/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+jvm = int(session.sparkContext._jvm.ProcessHandle.current().pid())
+print(json.dumps({"first": first, "rows": spent, "rss": resident(os.getpid()) + resident(jvm)}))
+"""
+
+
+def python(code: str, *arguments: str) -> dict:
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        sys.exit(done.stderr[-3000:])
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def exported(project_file: Path, folder: Path) -> dict:
+    """Export the newest candidate; returns where things lie and what the comparison found."""
+    import mlflow.spark
+
+    from crisp_spark.deployment.portable_parity import held_rows
+    from crisp_spark.deployment.score import contract_of
+    from crisp_spark.engine import tables
+    from crisp_spark.engine.session import build_session
+    from crisp_spark.run.portable import make_portable
+    from crisp_spark.run.score import _chosen, _load
+    from crisp_spark.run.workspace import Workspace
+    from crisp_spark.spec.load import load_project
+
+    session = build_session("bench", master="local[2]")
+    project = load_project(project_file)
+    workspace = Workspace(project)
+    deployed, sweep = _chosen(workspace, "candidate")
+    contract = contract_of(deployed, project.spec.deployment.score)
+    held = tables.read_table(
+        workspace.objects, session, workspace.commits.current("split").tables["test"]
+    )
+    pipeline = _load(workspace, sweep)
+    begun = time.perf_counter()
+    made = make_portable(pipeline, contract, held, rows=10 * ROWS)
+    seconds = time.perf_counter() - begun
+    (folder / "model.crisp.zip").write_bytes(made.packed(project.spec.project.name, "1"))
+    rows = held_rows(held, contract.inputs, most=ROWS)
+    (folder / "rows.json").write_text(json.dumps(rows, default=str))
+    mlflow.spark.save_model(
+        pipeline,
+        str(folder / "mlflow"),
+        pip_requirements=["pyspark"],
+        dfs_tmpdir=str(folder / "tmp"),
+    )
+    moments = [i.name for i in contract.inputs if i.type.startswith("timestamp")]
+    learner = type(pipeline.stages[-1]).__name__
+    session.stop()
+    return {"parity": made.parity, "export_s": seconds, "moments": moments, "learner": learner}
+
+
+def warm(folder: Path) -> dict:
+    """Time one row and many in this process, and the floor: one product of two vectors."""
+    import numpy as np
+
+    from crisp_spark.serving import load_bundle
+
+    bundle = load_bundle(folder / "model.crisp.zip")
+    rows = json.loads((folder / "rows.json").read_text())
+    rows = (rows * (ROWS // len(rows) + 1))[:ROWS]
+    one, many, floor = [], [], []
+    vector = np.ones(100)
+    for at in range(2000):
+        begun = time.perf_counter()
+        bundle.score(rows[at % ROWS : at % ROWS + 1])
+        one.append(time.perf_counter() - begun)
+        begun = time.perf_counter()
+        vector @ vector
+        floor.append(time.perf_counter() - begun)
+    for _ in range(REPEATS):
+        begun = time.perf_counter()
+        bundle.score(rows)
+        many.append(time.perf_counter() - begun)
+    return {
+        "row_ms": statistics.median(one) * 1000,
+        "row_min_ms": min(one) * 1000,
+        "thousand_rows_ms": statistics.median(many) * 1000,
+        "dot_ms": statistics.median(floor) * 1000,
+    }
+
+
+def main() -> None:
+    project = Path(sys.argv[1] if len(sys.argv) > 1 else "demo/crisp.yml")
+    if not project.exists():
+        sys.exit(f"{project}: run the flow first (make demo), or name the file of a project")
+    folder = Path(tempfile.mkdtemp(prefix="crisp-serving-"))
+    found = exported(project, folder)
+    bundle, rows = str(folder / "model.crisp.zip"), str(folder / "rows.json")
+    cold = [python(COLD, bundle, rows) for _ in range(REPEATS)]
+    mine = warm(folder)
+    spark = python(SPARK, str(folder / "mlflow"), rows, json.dumps(found["moments"]), "20")
+    versions = {name: metadata.version(name) for name in ("numpy", "pyspark", "mlflow")}
+    machine = {"cores": os.cpu_count(), "python": platform.python_version(), **versions}
+    print(json.dumps({"machine": machine, "load": os.getloadavg()[0], "model": found["learner"]}))
+    print(json.dumps({"cold_runs": cold, "mlflow": spark, "export_s": round(found["export_s"], 1)}))
+    parity = found["parity"]
+    line = {
+        "cold_start_s": round(min(run["wall"] for run in cold), 3),
+        "cold_start_cpu_s": round(min(run["cpu"] for run in cold), 3),
+        "rss_mb": round(max(run["rss"] for run in cold), 1),
+        **{name: round(value, 4) for name, value in mine.items()},
+        "mlflow_spark_row_ms": round(statistics.median(spark["rows"]) * 1000, 1),
+        "mlflow_spark_first_s": round(spark["first"], 1),
+        "mlflow_spark_rss_mb": round(spark["rss"], 1),
+        "bundle_bytes": Path(bundle).stat().st_size,
+        "rows_compared": parity.rows,
+        "max_abs_difference": parity.max_abs_difference,
+        "prediction_mismatches": parity.prediction_mismatches,
+    }
+    print(json.dumps(line))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Scheduled runs: state machines, one CloudFormation template, and its deployment."""

@@ -1,0 +1,1 @@
+"""Spark session, published tables and documents."""

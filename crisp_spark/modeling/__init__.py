@@ -1,0 +1,1 @@
+"""Phase 4: features, estimators and the hyperparameter sweep."""

@@ -1,0 +1,116 @@
+"""Rows of a fold as bins of one byte, cut where MLlib would cut them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import numpy as np
+from pyspark.ml.functions import vector_to_array
+from pyspark.sql import functions as F
+
+from crisp_spark.modeling.engines.kernel import MOST_BINS, Block
+from crisp_spark.modeling.engines.nodes import gateway, singleton
+from crisp_spark.modeling.labels import LABEL
+
+if TYPE_CHECKING:
+    from pyspark.ml.base import Estimator
+    from pyspark.sql import DataFrame
+
+    from crisp_spark.modeling.engines.kernel import Floats
+    from crisp_spark.modeling.preparing import Prepared
+
+_BYTES_PER_VALUE = 7
+"""Bytes of a value in a task at its peak: bins here and in the library, float32 on the way."""
+_BYTES_PER_ROW = 64
+
+
+def megabytes(rows: int, slots: int) -> float:
+    """Return the memory that a task needs for a binned fold, MiB."""
+    return rows * (slots * _BYTES_PER_VALUE + _BYTES_PER_ROW) / 2**20
+
+
+def split_candidates(boosting: Estimator[Any], train: DataFrame, column: str) -> list[Floats]:
+    """Return MLlib's own candidates of splits, drawn by MLlib itself, for every slot.
+
+    Above max(maxBins^2, 10,000) rows MLlib draws them from a seeded sample; it is asked for them,
+    so they are the same.
+
+    Args:
+        boosting: Learner with its hyperparameters set.
+        train: Rows to fit on.
+        column: Column of the vector.
+
+    Rows: all. Adds: nothing. Drops: nothing. Jobs: three or four.
+    """
+    learner: Any = boosting
+    learner._transfer_params_to_java()  # noqa: SLF001
+    java, frame = learner._java_obj, train._jdf  # noqa: SLF001
+    ml = gateway().jvm.org.apache.spark.ml
+    rows = singleton("org.apache.spark.ml.util.DatasetUtils$")
+    instances = rows.extractInstances(java, frame, singleton("scala.None$"))
+    categories = ml.util.MetadataUtils.getCategoricalFeatures(frame.schema().apply(column))
+    numbers = singleton("org.apache.spark.mllib.tree.configuration.Algo$").Regression()
+    strategy = java.getOldBoostingStrategy(categories, numbers).treeStrategy()
+    about = singleton("org.apache.spark.ml.tree.impl.DecisionTreeMetadata$").buildMetadata(
+        instances, strategy, 1, "all"
+    )
+    forest = singleton("org.apache.spark.ml.tree.impl.RandomForest$")
+    found = forest.findSplits(instances, about, learner.getSeed())
+    return [np.array([split.threshold() for split in slot]) for slot in found]
+
+
+def binned_fold(boosting: Estimator[Any], prepared: Prepared, column: str) -> tuple[Any, ...]:
+    """Return the block of a fold and the upper ends of its bins.
+
+    Jobs: those of the candidates, and one for the rows fitted on and one for those left out.
+
+    Raises:
+        ValueError: A slot has more bins than a byte holds.
+    """
+    thresholds = split_candidates(boosting, prepared.train, column)
+    most = max((ends.size for ends in thresholds), default=0)
+    if most > MOST_BINS:
+        raise ValueError(f"{most + 1} bins do not fit a byte")
+    bins, label = _collected(prepared.train, column, thresholds)
+    scored = prepared.validation
+    scored_bins, scored_label = (
+        (np.empty((len(thresholds), 0), dtype=np.uint8), np.empty(0))
+        if scored is None
+        else _collected(scored, column, thresholds)
+    )
+    tops = np.array([ends.size for ends in thresholds], dtype=np.int64)
+    return Block(uuid4().hex, bins, label, tops, scored_bins, scored_label), thresholds
+
+
+def _collected(
+    frame: DataFrame, column: str, thresholds: Sequence[Floats]
+) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], Floats]:
+    """Bin rows where they lie and bring the bins to the driver: one byte a value. Jobs: one."""
+
+    def to_bins(batches: Iterable[Any]) -> Iterable[Any]:
+        import pyarrow as pa
+
+        for batch in batches:
+            values = batch.column(0)
+            flat = values.flatten().to_numpy(zero_copy_only=False)
+            table = flat.reshape(len(values), -1)
+            bins = np.empty((len(thresholds), len(values)), dtype=np.uint8)
+            for slot, ends in enumerate(thresholds):
+                bins[slot] = np.searchsorted(ends, table[:, slot], side="left")
+            label = batch.column(1).to_numpy(zero_copy_only=False).astype(np.float64)
+            yield pa.RecordBatch.from_arrays(
+                [pa.array([bins.tobytes()]), pa.array([label.tobytes()])], names=["x", "y"]
+            )
+
+    chosen = frame.select(vector_to_array(F.col(column)).alias("x"), F.col(LABEL).alias("y"))
+    found = chosen.mapInArrow(to_bins, "x binary, y binary").collect()
+    labels = [np.frombuffer(row["y"]) for row in found]
+    blocks = [
+        np.frombuffer(row["x"], dtype=np.uint8).reshape(len(thresholds), label.size)
+        for row, label in zip(found, labels, strict=True)
+    ]
+    if not blocks:
+        return np.empty((len(thresholds), 0), dtype=np.uint8), np.empty(0)
+    return np.ascontiguousarray(np.concatenate(blocks, axis=1)), np.concatenate(labels)

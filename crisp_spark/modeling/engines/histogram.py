@@ -1,0 +1,243 @@
+"""Gradient boosting of ``mode: fast``: one model and fold per Spark task, on bins of one byte.
+
+The fold is binned by MLlib's own rule once, sent to the tasks, and a model grown in each by
+:mod:`crisp_spark.modeling.engines.kernel`; its prefixes are scored in the same task. The trees are
+MLlib's up to ties between equally good splits, so the label is ``equivalent``. What is kept is
+converted into MLlib's own model class.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+from crisp_spark.errors import SpecError
+from crisp_spark.modeling.engines.bins import binned_fold, megabytes
+from crisp_spark.modeling.engines.kernel import Boosted, Growth, boost, nodes_of
+from crisp_spark.modeling.engines.nodes import build_model
+from crisp_spark.modeling.engines.sharing import fit_key, largest, setting, valid
+from crisp_spark.modeling.estimators import BuildContext, build_estimator
+from crisp_spark.modeling.features import FEATURES
+from crisp_spark.modeling.formatting import format_trial
+from crisp_spark.modeling.groups import FitGroup, SweepData, Work
+from crisp_spark.modeling.trials import (
+    FittedTrial,
+    Stopwatch,
+    TrialOutcome,
+    TrialTask,
+    measured_outcome,
+)
+
+if TYPE_CHECKING:
+    from pyspark.ml.base import Estimator
+
+    from crisp_spark.modeling.preparing import Prepared
+    from crisp_spark.modeling.search import PlannedTrial
+
+_ROUTES = ("maxMemoryInMB", "cacheNodeIds", "checkpointInterval")
+"""How MLlib goes about it, not what comes out."""
+_SERVED = {
+    *("maxIter", "maxDepth", "maxBins", "minInstancesPerNode", "minInfoGain", "stepSize", "seed"),
+    *_ROUTES,
+}
+_MOST_BINS = 256
+_DEEPEST = 12
+_TASKS_PER_CORE = 3
+
+
+def check_installed() -> None:
+    """Refuse to plan on a library that is not there.
+
+    Raises:
+        SpecError: LightGBM is missing.
+    """
+    if find_spec("lightgbm") is None:
+        raise SpecError(
+            "modeling.search.mode: fast needs the package lightgbm, which is not installed",
+            hint="pip install 'crisp-spark[fast]', on the cluster too; or set mode: exact",
+        )
+
+
+class HistogramEngine:
+    """Serves gradient boosting on numbers, where a binned fold fits the memory of a task."""
+
+    name = "histogram"
+
+    def __init__(self) -> None:
+        """Start without binned folds."""
+        self.at_once = 1
+        self._blocks: dict[tuple[int, int, int], tuple[Any, ...]] = {}
+        self._locks: dict[tuple[int, int, int], threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def take(self, trials: Sequence[PlannedTrial], data: SweepData) -> Sequence[FitGroup]:
+        """Take boosted trees, grouped by fit; the others are left to MLlib."""
+        self.at_once = max(1, ceil(_TASKS_PER_CORE * data.cores / max(data.folds, 1)))
+        if data.mode != "fast" or self._refused(data):
+            return []
+        found: dict[str, list[PlannedTrial]] = {}
+        for trial in trials:
+            if _serves(trial):
+                found.setdefault(fit_key(trial), []).append(trial)
+        return [
+            FitGroup(
+                self.name,
+                tuple(members),
+                label="equivalent",
+                why=f"{len(members)} trials from one model per fold, each in one task; MLlib's "
+                "trees up to ties",
+                jobs=1 / max(data.folds, 1),
+            )
+            for members in found.values()
+        ]
+
+    def _refused(self, data: SweepData) -> bool:
+        return (
+            data.problem not in ("binary", "regression")
+            # MLlib orders unordered codes anew in every node.
+            or data.arity > 0
+            or data.weighted
+            or megabytes(data.rows, data.slots) > data.task_mb
+        )
+
+    def run(self, group: FitGroup, work: Work) -> Sequence[TrialOutcome]:
+        """Grow one model on every fold, a task each. Jobs: one, and those of binning, once."""
+        watch, top = Stopwatch(trials=len(group.trials)), largest(group.trials)
+        counts = [int(setting(trial, "maxIter")) for trial in group.trials]
+        folds = [work.preparation.fold(fold) for fold in work.folds]
+        cases = [self._case(top, prepared, work.task) for prepared in folds]
+        growth = _growth(top, work.task)
+        boosted = _in_tasks(folds[0], [case[0] for case in cases], growth, counts)
+
+        def models(count: int, trial: PlannedTrial) -> Mapping[int, FittedTrial]:
+            makers = {
+                fold.fold: _maker(trial, prepared, case, found.trees[:count], work.task)
+                for fold, prepared, case, found in zip(
+                    work.folds, folds, cases, boosted, strict=True
+                )
+            }
+            return OnDemand(makers)
+
+        return [
+            measured_outcome(
+                trial,
+                [found.metrics[count] for found in boosted],
+                work.task,
+                watch,
+                models=models(count, trial),
+            )
+            for trial, count in zip(group.trials, counts, strict=True)
+        ]
+
+    def fit(self, trial: PlannedTrial, prepared: Prepared, task: TrialTask) -> FittedTrial:
+        """Grow one model in one task and convert it. Jobs: one, and those of binning."""
+        case = self._case(trial, prepared, task)
+        (found,) = _in_tasks(prepared, [case[0]], _growth(trial, task), [])
+        return _maker(trial, prepared, case, found.trees, task)()
+
+    def _case(self, trial: PlannedTrial, prepared: Prepared, task: TrialTask) -> tuple[Any, ...]:
+        """Return the broadcast block of a fold and its thresholds, binned once per setting."""
+        learner = _learner(trial, prepared, task)
+        name = id(prepared), learner.getOrDefault("maxBins"), learner.getOrDefault("seed")
+        with self._lock:
+            own = self._locks.setdefault(name, threading.Lock())
+        with own:
+            if name not in self._blocks:
+                block, thresholds = binned_fold(learner, prepared, FEATURES)
+                context = prepared.train.sparkSession.sparkContext
+                # The fold is kept, so that its identity stays its own.
+                self._blocks[name] = context.broadcast(block), thresholds, prepared
+            return self._blocks[name]
+
+
+class OnDemand(Mapping[int, FittedTrial]):
+    """Models by fold, converted when first asked for: most trials lose and never are."""
+
+    def __init__(self, makers: Mapping[int, Callable[[], FittedTrial]]) -> None:
+        """Keep how each model is made."""
+        self._makers = dict(makers)
+        self._made: dict[int, FittedTrial] = {}
+
+    def __getitem__(self, fold: int) -> FittedTrial:
+        if fold not in self._made:
+            self._made[fold] = self._makers[fold]()
+        return self._made[fold]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+
+def _serves(trial: PlannedTrial) -> bool:
+    params = trial.params
+    return (
+        trial.info.kind == "gradient_boosting"
+        and valid(trial)
+        and set(params) <= _SERVED
+        and trial.family.standardize != "yes"
+        and int(setting(trial, "maxDepth")) <= _DEEPEST
+        and 2 <= int(params.get("maxBins", 32)) <= _MOST_BINS  # noqa: PLR2004
+        and int(params.get("minInstancesPerNode", 1)) >= 1
+        and 0 < float(params.get("stepSize", 0.1)) <= 1
+    )
+
+
+def _learner(trial: PlannedTrial, prepared: Prepared, task: TrialTask) -> Any:
+    formatted = format_trial(trial, prepared.facts, FEATURES)
+    context = BuildContext(
+        problem=task.problem,
+        width=prepared.facts.width,
+        class_count=task.class_count,
+        seed=task.seed,
+    )
+    return build_estimator(trial.info, formatted.params, context)
+
+
+def _growth(trial: PlannedTrial, task: TrialTask) -> Growth:
+    return Growth(
+        problem=task.problem,
+        trees=int(setting(trial, "maxIter")),
+        depth=int(setting(trial, "maxDepth")),
+        step=float(trial.params.get("stepSize", 0.1)),
+        min_rows=int(trial.params.get("minInstancesPerNode", 1)),
+        min_gain=float(setting(trial, "minInfoGain")),
+        values=task.values,
+    )
+
+
+def _in_tasks(
+    prepared: Prepared, blocks: Sequence[Any], growth: Growth, counts: Sequence[int]
+) -> list[Boosted]:
+    """Grow one model per block, each in a task of one job. Jobs: one."""
+    context = prepared.train.sparkSession.sparkContext
+    numbers = context.parallelize(range(len(blocks)), len(blocks))
+    found: list[Boosted] = numbers.map(lambda at: boost(blocks[at].value, growth, counts)).collect()
+    return found
+
+
+def _maker(
+    trial: PlannedTrial,
+    prepared: Prepared,
+    case: tuple[Any, ...],
+    trees: Sequence[Any],
+    task: TrialTask,
+) -> Callable[[], FittedTrial]:
+    def make() -> FittedTrial:
+        learner: Estimator[Any] = _learner(trial, prepared, task)
+        name = "GBTClassificationModel" if task.problem == "binary" else "GBTRegressionModel"
+        step = float(trial.params.get("stepSize", 0.1))
+        model = build_model(
+            learner,
+            name,
+            [nodes_of(tree, case[1]) for tree in trees],
+            slots=prepared.facts.width,
+            weights=[1.0, *[step] * (len(trees) - 1)],
+        )
+        return FittedTrial((model, *prepared.post), ())
+
+    return make

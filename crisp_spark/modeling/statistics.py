@@ -1,0 +1,222 @@
+"""Statistics of training rows: what several operations ask for is computed together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import nan
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import Window
+from pyspark.sql import functions as F
+
+from crisp_spark.modeling.statements import number
+from crisp_spark.spec.columns import quoted
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+MOST_CATEGORIES = 10_000
+"""Most categories of a column that are told apart; the most frequent ones."""
+
+NULL_KEY = "null"
+"""Key of a missing category; all others start with ``=``, so no text can collide with it."""
+
+
+def key_sql(sql: str) -> str:
+    """Return the SQL of a category's key: never null, never empty."""
+    return f"coalesce(concat('=', CAST({sql} AS STRING)), '{NULL_KEY}')"
+
+
+def group_key_sql(sqls: Sequence[str]) -> str:
+    """Return the SQL of the key of a combination of values; lengths keep the parts apart."""
+    parts = [
+        f"coalesce(concat(char_length(CAST({sql} AS STRING)), ':', CAST({sql} AS STRING)), 'n')"
+        for sql in sqls
+    ]
+    return f"concat({', '.join(parts)})"
+
+
+def median_sql(sql: str) -> str:
+    """Return the SQL of the exact median."""
+    return f"percentile({sql}, 0.5D)"
+
+
+def quantiles_sql(sql: str, shares: Sequence[float]) -> str:
+    """Return the SQL of exact quantiles."""
+    return f"percentile({sql}, array({', '.join(number(share) for share in shares)}))"
+
+
+def category_of(key: str) -> str | None:
+    """Return the category of a key, None for the missing one."""
+    return None if key == NULL_KEY else key[1:]
+
+
+@dataclass(frozen=True)
+class Category:
+    """Counts of one category.
+
+    Attributes:
+        key: Key of the category.
+        rows: Training rows.
+        sums: Sum of each target over them.
+        part_rows: Rows by part of the training rows.
+        part_sums: Sums of each target by part.
+    """
+
+    key: str
+    rows: int
+    sums: tuple[float, ...]
+    part_rows: tuple[int, ...] = ()
+    part_sums: tuple[tuple[float, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class Categories:
+    """Categories of a column, the most frequent first, ties by key.
+
+    Attributes:
+        items: The most frequent categories.
+        distinct: All categories, those beyond the limit included.
+        rows: All training rows.
+    """
+
+    items: tuple[Category, ...]
+    distinct: int
+    rows: int
+
+
+@dataclass
+class Requests:
+    """What is asked for: aggregates, category counts, aggregates by group."""
+
+    scalars: dict[str, None] = field(default_factory=dict)
+    categories: dict[str, None] = field(default_factory=dict)
+    groups: dict[str, dict[str, None]] = field(default_factory=dict)
+
+    def scalar(self, sql: str) -> str:
+        """Ask for an aggregate over all rows; its SQL is the key of the answer."""
+        self.scalars[sql] = None
+        return sql
+
+    def count(self, key_column: str) -> None:
+        """Ask for the counts of a key column."""
+        self.categories[key_column] = None
+
+    def group(self, key_column: str, sql: str) -> None:
+        """Ask for an aggregate per value of a key column."""
+        self.groups.setdefault(key_column, {})[sql] = None
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """The answers."""
+
+    scalars: Mapping[str, Any]
+    categories: Mapping[str, Categories]
+    groups: Mapping[str, Mapping[str, Mapping[str, Any]]]
+
+    def number(self, sql: str) -> float | None:
+        """Return an aggregate as a number; None where it is null."""
+        value: Any = self.scalars[sql]
+        return None if value is None else float(value)
+
+    def numbers(self, sql: str) -> list[float] | None:
+        """Return an aggregate that is an array of numbers, NaN for nulls in it; None for null."""
+        value: Any = self.scalars[sql]
+        return None if value is None else [nan if x is None else float(x) for x in value]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the label is, for statistics that look at it.
+
+    Attributes:
+        sqls: Spark SQL of each target: the label, or one indicator per class.
+        part: Spark SQL of the part that a row belongs to (out-of-fold encodings).
+        parts: Values of ``part``.
+    """
+
+    sqls: tuple[str, ...] = ()
+    part: str = "0"
+    parts: tuple[int, ...] = ()
+
+
+def measure_statistics(frame: DataFrame, requests: Requests, targets: Targets) -> Statistics:
+    """Answer all requests.
+
+    Rows: all. Adds: nothing. Drops: nothing. Jobs: one for aggregates, one for all category
+    counts, one per grouping; none for what is not asked.
+    """
+    scalars: dict[str, Any] = {}
+    if requests.scalars:
+        asked = list(requests.scalars)
+        columns = [F.expr(sql).alias(f"s{index}") for index, sql in enumerate(asked)]
+        row = frame.agg(*columns).collect()[0]
+        scalars = dict(zip(asked, row, strict=True))
+    groups: dict[str, Mapping[str, Mapping[str, Any]]] = {}
+    for key, sqls in requests.groups.items():
+        columns = [F.expr(sql).alias(f"s{index}") for index, sql in enumerate(sqls)]
+        found = frame.groupBy(F.col(quoted(key)).alias("k")).agg(*columns).collect()
+        groups[key] = {str(row[0]): dict(zip(sqls, row[1:], strict=True)) for row in found}
+    return Statistics(scalars, _count_categories(frame, list(requests.categories), targets), groups)
+
+
+def _count_categories(
+    frame: DataFrame, keys: Sequence[str], targets: Targets
+) -> dict[str, Categories]:
+    if not keys:
+        return {}
+    cells = F.array(
+        *(
+            F.struct(F.lit(index).alias("c"), F.col(quoted(key)).alias("k"))
+            for index, key in enumerate(keys)
+        )
+    )
+    ys = [F.expr(sql).cast("double").alias(f"y{n}") for n, sql in enumerate(targets.sqls)]
+    long = frame.select(F.inline(cells), F.expr(targets.part).alias("part"), *ys)
+    sums = [F.sum(f"y{n}") for n in range(len(ys))]
+    by_part = [
+        F.sum(F.when(F.col("part") == part, value).otherwise(0))
+        for part in targets.parts
+        for value in (F.lit(1), *(F.col(f"y{n}") for n in range(len(ys))))
+    ]
+    counted = (
+        long.groupBy("c", "k")
+        .agg(F.count(F.lit(1)), *sums, *by_part)
+        .toDF("c", "k", "n", *(f"v{n}" for n in range(len(sums) + len(by_part))))
+    )
+    within = Window.partitionBy("c")
+    ranked = counted.select(
+        "*",
+        F.row_number().over(within.orderBy(F.col("n").desc(), "k")).alias("rank"),
+        F.count(F.lit(1)).over(within).alias("distinct"),
+        F.sum("n").over(within).alias("rows"),
+    ).where(F.col("rank") <= MOST_CATEGORIES)
+    found: dict[int, list[tuple[Any, ...]]] = {}
+    for row in ranked.collect():
+        found.setdefault(row["c"], []).append(tuple(row))
+    return {
+        key: _categories(sorted(found.get(index, ()), key=lambda row: row[-3]), len(ys))
+        for index, key in enumerate(keys)
+    }
+
+
+def _categories(rows: Sequence[tuple[Any, ...]], width: int) -> Categories:
+    """Unpack rows of (c, k, n, sums..., (n, sums...) per part, rank, distinct, rows)."""
+    items = []
+    for row in rows:
+        values = [float(value or 0.0) for value in row[3:-3]]
+        sums, rest = values[:width], values[width:]
+        parts = [rest[at : at + width + 1] for at in range(0, len(rest), width + 1)]
+        items.append(
+            Category(
+                str(row[1]),
+                int(row[2]),
+                tuple(sums),
+                tuple(int(part[0]) for part in parts),
+                tuple(tuple(part[1:]) for part in parts),
+            )
+        )
+    distinct, total = (rows[0][-2], rows[0][-1]) if rows else (0, 0)
+    return Categories(tuple(items), int(distinct), int(total))

@@ -1,0 +1,1 @@
+"""Results to self-contained HTML; needs no Spark, no network and no scripts."""

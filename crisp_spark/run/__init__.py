@@ -1,0 +1,1 @@
+"""Wires steps to tables, results and the tracker; runs them in order."""

@@ -1,0 +1,96 @@
+"""What the ``spark-submit`` entry points below ``jobs/`` call: no terminal, no colours, no AWS."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from functools import partial
+
+from crisp_spark import flow
+from crisp_spark.errors import EX_BUG, CrispError, UsageError
+from crisp_spark.run.ending import terminated_as_error
+
+_NOISY = ("py4j", "great_expectations", "alembic", "botocore", "urllib3")
+"""Packages whose everyday talk would bury a step's own lines."""
+
+
+def run_job(step: str | None, arguments: Sequence[str] | None = None) -> int:
+    """Run one step, or several, of a project and return the exit code.
+
+    Args:
+        step: The step; None lets ``--steps`` choose.
+        arguments: Command line; ``sys.argv[1:]`` when None.
+    """
+    logging.basicConfig(
+        level=logging.INFO,
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    for noisy in _NOISY:
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    parser = _parser(step)
+    options = parser.parse_args(arguments)
+    try:
+        with terminated_as_error():
+            return _run(step, options)
+    except CrispError as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        return error.exit_code
+    except Exception:
+        logging.getLogger(__name__).exception("unexpected failure of job %s", step or options.steps)
+        return EX_BUG
+
+
+def _run(step: str | None, options: argparse.Namespace) -> int:
+    from crisp_spark.run.outcome import with_outcome
+    from crisp_spark.run.places import local_project
+    from crisp_spark.run.runner import run_flow
+    from crisp_spark.run.workspace import new_run_id
+    from crisp_spark.spec.load import load_project
+
+    project = load_project(
+        local_project(options.project),
+        target=options.target,
+        variables=dict(_pair(item) for item in options.var),
+        overrides=options.set,
+        environ=os.environ,
+    )
+    names = [step] if step else options.steps.split(",")
+    steps = flow.select_steps(only=names)
+    run_id = options.run_id or new_run_id()
+    run = partial(run_flow, project, steps, run_id=run_id, force=options.force)
+    summary = with_outcome(project, run_id, options.outcome, run) if options.outcome else run()
+    lines = {
+        event.step: {"state": event.state, "seconds": event.seconds} for event in summary.events
+    }
+    sys.stdout.write(json.dumps({"run_id": summary.run_id, "steps": lines}) + "\n")
+    return 0
+
+
+def _pair(item: str) -> tuple[str, str]:
+    name, separator, value = item.partition("=")
+    if not separator or not name:
+        raise UsageError(f"--var: expected NAME=VALUE, got {item!r}")
+    return name, value
+
+
+def _parser(step: str | None) -> argparse.ArgumentParser:
+    what = f"step {step}" if step else "several steps in one Spark application"
+    parser = argparse.ArgumentParser(description=f"crisp_spark: {what}")
+    parser.add_argument("--project", required=True, help="project file: path, file: or s3: URI")
+    parser.add_argument("--run-id", default=None, help="id that the jobs of one run share")
+    parser.add_argument(
+        "--outcome", default=None, metavar="NAME", help="leave a last word of this name behind"
+    )
+    parser.add_argument("--target", default=None, help="target of the project file")
+    parser.add_argument("--var", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE")
+    parser.add_argument("--force", action="store_true", help="run even where nothing changed")
+    if step is None:
+        every = ",".join(flow.STEP_NAMES)
+        parser.add_argument("--steps", default=every, help=f"comma-separated, out of {every}")
+    return parser

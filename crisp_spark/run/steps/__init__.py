@@ -1,0 +1,1 @@
+"""One short wiring function per step."""

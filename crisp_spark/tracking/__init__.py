@@ -1,0 +1,1 @@
+"""The door to MLflow, and an in-memory tracker for tests."""

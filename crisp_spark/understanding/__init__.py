@@ -1,0 +1,1 @@
+"""Phase 2: collect, describe and verify the data."""

@@ -1,0 +1,173 @@
+"""Repeated and distinct keys: narrow hash aggregations of all key sets, in one query."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any, TypeVar
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+Name = TypeVar("Name")
+MOST_GROUPS = 10_000
+"""Repeated keys that are brought to the driver."""
+_BROADCAST_GROUPS = 1_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Key:
+    """A key set.
+
+    Attributes:
+        columns: Its columns.
+        where: Rows that count; null counts as no.
+        hashed: Group by a 64-bit hash first. Equal hashes can only report too many repeats:
+            rows of repeated hashes are looked at again by their values.
+        flags: Conditions over ``k0``, ``k1`` .. whose distinct keys are counted; not with
+            ``hashed``.
+        listed: Whether the repeated keys themselves are wanted, as far as they are few.
+    """
+
+    columns: tuple[Column, ...]
+    where: Column
+    hashed: bool = False
+    listed: bool = True
+    flags: tuple[Column, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the key's columns in grouped frames."""
+        return [f"k{at}" for at in range(len(self.columns))]
+
+
+@dataclass(frozen=True)
+class KeyCount:
+    """What was found about a key set.
+
+    Attributes:
+        distinct: Distinct keys.
+        rows: Rows that count.
+        repeated: Keys that stand in several rows.
+        repeated_rows: Rows of repeated keys.
+        flagged: Distinct keys for which each flag is true.
+        groups: The repeated keys with their rows; None where they are too many, or none.
+    """
+
+    distinct: int
+    rows: int
+    repeated: int
+    repeated_rows: int
+    flagged: tuple[int, ...] = ()
+    groups: tuple[tuple[tuple[Any, ...], int], ...] | None = field(default=None, repr=False)
+
+
+def count_keys(df: DataFrame, keys: Mapping[Name, Key]) -> dict[Name, KeyCount]:
+    """Count distinct and repeated keys, exactly.
+
+    Rows: none. Adds: nothing. Drops: nothing. Jobs: one query for all key sets, another one per
+    key set that repeats.
+    """
+    if not keys:
+        return {}
+    counts = _first_pass(df, list(keys.values()))
+    return {
+        name: _exact(df, key, count)
+        for (name, key), count in zip(keys.items(), counts, strict=True)
+    }
+
+
+def _first_pass(df: DataFrame, keys: Sequence[Key]) -> list[KeyCount]:
+    width = max(len(key.flags) for key in keys)
+    branches = []
+    for at, key in enumerate(keys):
+        flags = [*key.flags, *[F.lit(None).cast("boolean")] * (width - len(key.flags))]
+        branches.append(
+            _grouped(df, key, hashed=key.hashed).select(
+                F.lit(at).alias("key"),
+                "n",
+                *[flag.alias(f"f{number}") for number, flag in enumerate(flags)],
+            )
+        )
+    found = (
+        reduce(DataFrame.unionAll, branches)
+        .groupBy("key")
+        .agg(
+            F.count(F.lit(1)),
+            F.sum("n"),
+            F.count_if(F.col("n") > 1),
+            F.sum(F.when(F.col("n") > 1, F.col("n"))),
+            *[F.count_if(F.col(f"f{number}")) for number in range(width)],
+        )
+        .collect()
+    )
+    by_key = {row[0]: row for row in found}
+    counts = []
+    for at, key in enumerate(keys):
+        row = by_key.get(at, (at, 0, 0, 0, 0, *[0] * width))
+        flagged = tuple(row[5 : 5 + len(key.flags)])
+        counts.append(KeyCount(row[1], row[2] or 0, row[3], row[4] or 0, flagged))
+    return counts
+
+
+def _grouped(df: DataFrame, key: Key, *, hashed: bool) -> DataFrame:
+    rows = df.where(key.where)
+    if hashed:
+        rows, names = rows.select(F.xxhash64(*key.columns).alias("h")), ["h"]
+    else:
+        names = key.names
+        rows = rows.select(
+            *[column.alias(name) for column, name in zip(key.columns, names, strict=True)]
+        )
+    return rows.groupBy(*names).agg(F.count(F.lit(1)).alias("n"))
+
+
+def repeated_keys(df: DataFrame, key: Key, repeated: int) -> DataFrame:
+    """Return the keys that stand in several rows, by value: ``k0 ..`` and ``n``.
+
+    Args:
+        df: The rows.
+        key: The key set.
+        repeated: Repeated keys (or hashes) found before.
+
+    Rows: one per repeated key. Adds: ``n``. Drops: keys of one row. Jobs: none (lazy).
+    """
+    if key.hashed and repeated <= _BROADCAST_GROUPS:
+        hashes = F.broadcast(_grouped(df, key, hashed=True).where("n > 1").select("h"))
+        rows = (
+            df.where(key.where)
+            .select(
+                F.xxhash64(*key.columns).alias("h"),
+                *[column.alias(name) for column, name in zip(key.columns, key.names, strict=True)],
+            )
+            .join(hashes, "h", "left_semi")
+        )
+        counted = rows.groupBy(*key.names).agg(F.count(F.lit(1)).alias("n"))
+    else:
+        counted = _grouped(df, key, hashed=False)
+    return counted.where("n > 1")
+
+
+def _exact(df: DataFrame, key: Key, count: KeyCount) -> KeyCount:
+    known = not key.hashed and (not key.listed or count.repeated > MOST_GROUPS)
+    if not count.repeated or known:
+        return count
+    frame = repeated_keys(df, key, count.repeated)
+    if count.repeated > MOST_GROUPS:
+        row = frame.agg(F.count(F.lit(1)), F.sum("n")).collect()[0]
+        return _corrected(count, row[0], row[1] or 0, None)
+    rows = frame.collect()
+    groups = tuple((tuple(row[:-1]), row[-1]) for row in rows)
+    return _corrected(count, len(groups), sum(n for _, n in groups), groups)
+
+
+def _corrected(
+    count: KeyCount,
+    repeated: int,
+    repeated_rows: int,
+    groups: tuple[tuple[tuple[Any, ...], int], ...] | None,
+) -> KeyCount:
+    # Rows of a repeated hash that share no value are distinct keys of their own.
+    distinct = count.rows - repeated_rows + repeated
+    return KeyCount(distinct, count.rows, repeated, repeated_rows, count.flagged, groups)

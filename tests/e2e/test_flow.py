@@ -1,0 +1,214 @@
+"""The whole flow on the small project: once undisturbed, then everything that may happen to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from crisp_spark.flow import FLOW, STEP_NAMES
+from crisp_spark.run.runner import run_flow
+from crisp_spark.run.status import report_file, result_of, status_of
+from crisp_spark.run.workspace import Workspace
+from crisp_spark.spec.load import load_project
+from tests import tiny_project
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = Path(__file__).with_name("golden.json")
+
+
+def run(project_file: Path, steps=FLOW, **options):
+    project = load_project(project_file, overrides=options.pop("overrides", ()))
+    return project, run_flow(project, steps, **options)
+
+
+def states(summary) -> dict[str, str]:
+    return {event.step: event.state for event in summary.events}
+
+
+def facts(project) -> dict:
+    """What must not depend on layout, on the Spark line, or on having been killed."""
+    workspace = Workspace(project)
+    commits = {name: c for name in STEP_NAMES if (c := workspace.commits.current(name))}
+    rows = {name: table.rows for c in commits.values() for name, table in c.tables.items()}
+    evaluation = commits["evaluate"].result
+    metrics = {
+        f"{split}.{name}": metric["value"]
+        for split, judged in evaluation["splits"].items()
+        for name, metric in judged["metrics"].items()
+    }
+    return {
+        "rows": dict(sorted(rows.items())),
+        "winner": commits["sweep"].result["winner"]["trial"],
+        "metrics": dict(sorted(metrics.items())),
+        "threshold": evaluation["threshold"]["value"],
+        "decision": commits["decide"].result["decision"],
+    }
+
+
+def assert_same(found: dict, expected: dict) -> None:
+    assert found["rows"] == expected["rows"]
+    assert found["winner"] == expected["winner"]
+    assert found["decision"] == expected["decision"]
+    assert found["threshold"] == pytest.approx(expected["threshold"], abs=1e-6)
+    assert found["metrics"] == pytest.approx(expected["metrics"], abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def first(spark_session, tmp_path_factory):
+    """The undisturbed run."""
+    folder = tmp_path_factory.mktemp("tiny")
+    return run(tiny_project.write(folder), run_id="first")
+
+
+def test_every_step_runs_and_publishes(first):
+    project, summary = first
+    assert states(summary) == dict.fromkeys(STEP_NAMES, "done")
+    assert {status.state for status in status_of(project)} == {"current"}
+
+
+def test_rows_balance_at_every_step(first):
+    rows = facts(first[0])["rows"]
+    assert (rows["raw.visits"], rows["rejects.visits"]) == (tiny_project.ROWS + 2, 2)
+    assert rows["checked.visits"] + rows["quarantine.visits"] == rows["raw.visits"]
+    assert rows["quarantine.visits"] == 2
+    assert rows["clean.visits"] + rows["dropped.visits"] == rows["checked.visits"]
+    assert rows["merged"] == rows["clean.visits"]
+    assert rows["derived"] == rows["merged"]
+    assert rows["train"] + rows["test"] + rows["later"] == rows["derived"]
+    assert rows["predictions"] == rows["test"] + rows["later"]
+    assert rows["validation"] == rows["train"]
+
+
+def test_facts_equal_those_of_every_supported_spark(first):
+    """One golden file for both Spark lines: rows, winner, metrics and decision."""
+    found = facts(first[0])
+    if os.environ.get("CRISP_WRITE_GOLDEN"):
+        GOLDEN.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    assert_same(found, json.loads(GOLDEN.read_text()))
+
+
+def test_report_is_whole_and_self_contained(first):
+    page = report_file(first[0]).read_text(encoding="utf-8")
+    assert len(page) < 5_000_000
+    assert "größe (m²)" in page
+    for step in FLOW[:-1]:
+        assert f'id="{step.name}"' in page
+    for outside in ("http://", "https://", "<script", "@import", "url("):
+        assert outside not in page.replace('xmlns="http://www.w3.org/2000/svg"', "")
+
+
+def test_mlflow_holds_the_run_its_steps_and_its_trials(first):
+    import mlflow
+
+    project, _ = first
+    client = mlflow.MlflowClient(f"sqlite:///{Workspace(project).folder}/mlflow.db")
+    experiment = client.get_experiment_by_name("tiny")
+    runs = client.search_runs([experiment.experiment_id], max_results=1000)
+    level = {r.info.run_id: r.data.tags["crisp.level"] for r in runs}
+    parent = {r.info.run_id: r.data.tags.get("mlflow.parentRunId") for r in runs}
+    steps = {r.data.tags["crisp.step"]: r for r in runs if level[r.info.run_id] == "step"}
+    assert set(steps) == set(STEP_NAMES)
+    assert {level[parent[r.info.run_id]] for r in steps.values()} == {"flow"}
+    trials = [r for r in runs if level[r.info.run_id] == "trial"]
+    assert len(trials) == 3
+    assert {parent[r.info.run_id] for r in trials} == {steps["sweep"].info.run_id}
+    assert all("roc_auc" in " ".join(r.data.metrics) for r in trials)
+    assert {r.info.status for r in runs} == {"FINISHED"}
+
+
+def test_again_skips_everything_and_starts_no_spark(first):
+    code = (
+        "import sys; from crisp_spark.run.runner import run_flow; "
+        "from crisp_spark.spec.load import load_project; "
+        f"s = run_flow(load_project({str(first[0].path)!r})); "
+        "assert {e.state for e in s.events} == {'skipped'}, s; "
+        "assert 'pyspark' not in sys.modules and 'mlflow' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_changed_derived_column_runs_only_what_depends_on_it(first):
+    project, _ = first
+    text = project.path.read_text()
+    try:
+        project.path.write_text(
+            text.replace('"pages / nullif(rating, 0D)"', '"pages / nullif(rating, 0D) + 1"')
+        )
+        _, summary = run(project.path)
+    finally:
+        project.path.write_text(text)
+    upstream = STEP_NAMES[: STEP_NAMES.index("derive")]
+    assert {step for step, state in states(summary).items() if state == "skipped"} == set(upstream)
+
+
+def test_an_added_rule_leaves_everything_behind_quality_alone(first):
+    """The kept rows come out equal, so what reads them is not run again."""
+    project, _ = first
+    text = project.path.read_text()
+    try:
+        project.path.write_text(
+            text.replace("pages: {type: int}", "pages: {type: int, rules: [not_null]}")
+        )
+        _, summary = run(project.path)
+    finally:
+        project.path.write_text(text)
+    done = {step for step, state in states(summary).items() if state == "done"}
+    assert "quality" in done
+    assert not done & {"ingest", "clean", "merge", "derive", "split", "sweep", "evaluate"}
+
+
+@pytest.mark.parametrize("partitions", [2, 16])
+def test_layout_does_not_change_the_results(first, tmp_path, spark_session, partitions):
+    previous = spark_session.conf.get("spark.sql.shuffle.partitions")
+    split = spark_session.conf.get("spark.sql.files.maxPartitionBytes")
+    try:
+        spark_session.conf.set("spark.sql.shuffle.partitions", str(partitions))
+        spark_session.conf.set(
+            "spark.sql.files.maxPartitionBytes", "4kb" if partitions > 2 else "1g"
+        )
+        spark_session.conf.set("spark.sql.adaptive.coalescePartitions.enabled", "false")
+        project, _ = run(tiny_project.write(tmp_path), FLOW[: STEP_NAMES.index("decide") + 1])
+        assert_same(facts(project), facts(first[0]))
+    finally:
+        spark_session.conf.set("spark.sql.shuffle.partitions", previous)
+        spark_session.conf.set("spark.sql.files.maxPartitionBytes", split)
+        spark_session.conf.unset("spark.sql.adaptive.coalescePartitions.enabled")
+
+
+KILLED = """
+import os, signal, sys, threading
+from crisp_spark.run.runner import run_flow
+from crisp_spark.spec.load import load_project
+
+def watch(event):
+    if event.state == "started" and event.step == {step!r}:
+        threading.Timer({delay}, lambda: os.kill(os.getpid(), signal.SIGKILL)).start()
+
+run_flow(load_project({project!r}), on_event=watch)
+"""
+
+
+def test_killed_in_every_heavy_step_it_resumes_to_the_same_results(first, tmp_path):
+    project_file = tiny_project.write(tmp_path)
+    for step, delay in (
+        ("ingest", 4.0),
+        ("clean", 0.7),
+        ("split", 0.5),
+        ("sweep", 4.0),
+        ("evaluate", 2.0),
+    ):
+        code = KILLED.format(step=step, delay=delay, project=str(project_file))
+        killed = subprocess.run(
+            [sys.executable, "-c", code], check=False, capture_output=True, cwd=ROOT
+        )
+        assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-2000:]
+    project, summary = run(project_file)
+    assert "skipped" in states(summary).values()
+    assert_same(facts(project), facts(first[0]))
+    assert result_of(project, "sweep").winner.trial == result_of(first[0], "sweep").winner.trial

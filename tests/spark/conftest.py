@@ -1,0 +1,4 @@
+from tests.spark.ingest_fixtures import take
+from tests.spark_fixtures import no_jobs, spark, spark_session
+
+__all__ = ["no_jobs", "spark", "spark_session", "take"]

@@ -1,0 +1,165 @@
+"""How many jobs judging takes, and that the plan says so before."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+from pydantic import TypeAdapter
+
+from crisp_spark.spec.quality import RuleSpec, bind_rules
+from crisp_spark.understanding.passes_keys import Key, count_keys
+from crisp_spark.understanding.passes_quantiles import Ask, rank_of, values_at_ranks
+from crisp_spark.understanding.quality import evaluate_rules
+from crisp_spark.understanding.quality_explain import explain_rules
+
+RULE = TypeAdapter(RuleSpec)
+NOW = datetime(2024, 3, 1, tzinfo=UTC)
+
+
+def bind(columns, rules=()):
+    parsed = {name: [RULE.validate_python(one) for one in own] for name, own in columns.items()}
+    return bind_rules("orders", parsed, [RULE.validate_python(one) for one in rules])
+
+
+def clean_rules():
+    """About forty rules of all kinds, which hold."""
+    numbers = {
+        f"n{at}": [
+            "not_null",
+            {"between": {"min": 0}},
+            {"between": {"max": 10_000, "where": "c > 2", "name": f"some_{at}"}},
+            {"mean_between": {"min": 0}},
+        ]
+        for at in range(6)
+    }
+    return bind(
+        {
+            "id": ["not_null", "unique", {"between": {"min": 0}}],
+            "code": ["unique", {"matches": "^u[0-9]+$"}, {"length_between": {"min": 2}}],
+            "c": [
+                {"accepted_values": [*range(7)]},
+                {"distinct_count_between": {"min": 7, "max": 7}},
+                {"relationships": {"to": "groups", "field": "c"}},
+            ],
+            **numbers,
+            "x": [
+                {"quantile_between": {"quantile": 0.5, "min": 0}},
+                {"quantile_between": {"quantile": 0.9, "min": 0}},
+                {"stddev_between": {"min": 0}},
+            ],
+        },
+        [
+            {"unique": ["id", "c"]},
+            {"row_count": {"min": 1}},
+            {"expression": {"sql": "n1 >= n0"}},
+            {"schema": ["id", "code"]},
+        ],
+    )
+
+
+@pytest.fixture(scope="module")
+def orders(spark_session, tmp_path_factory):
+    path = str(tmp_path_factory.mktemp("orders") / "t")
+    spark_session.range(0, 400, numPartitions=2).selectExpr(
+        "id",
+        "concat('u', id) code",
+        "cast(id % 7 as int) c",
+        "id / 3 x",
+        *[f"id + {at} n{at}" for at in range(6)],
+    ).write.parquet(path)
+    return spark_session.read.parquet(path)
+
+
+def count_jobs(spark, work):
+    context, group = spark.sparkContext, str(uuid4())
+    context.setJobGroup(group, group)
+    found = work()
+    return len(context.statusTracker().getJobIdsForGroup(group)), found
+
+
+def test_forty_rules_that_hold_take_at_most_fifteen_jobs_as_explained(spark, orders, no_jobs):
+    groups = spark.createDataFrame([(at,) for at in range(7)], "c int")
+    rules = clean_rules()
+    assert len(rules) >= 38
+    with no_jobs():
+        plan = explain_rules(orders, rules, source="orders", parents={"groups": groups})
+    jobs, found = count_jobs(
+        spark, lambda: evaluate_rules(orders, rules, parents={"groups": groups}, now=NOW)
+    )
+    assert {rule.verdict.value for rule in found.rules} == {"pass"}
+    assert jobs <= min(plan.jobs, 15)
+    assert plan.rules == len(rules)
+    assert set(plan.columns) == set(orders.columns)
+
+
+def test_a_rule_on_a_column_already_read_adds_no_job(spark, orders):
+    few = bind({"id": ["not_null"], "x": [{"between": {"min": 0}}]})
+    more = bind(
+        {
+            "id": ["not_null", {"max_between": {"max": 1e9}}],
+            "x": [{"between": {"min": 0}}, {"mean_between": {"min": 0}}, "not_null"],
+        },
+        [{"expression": "x <= id"}],
+    )
+    counts = [
+        count_jobs(spark, lambda r=r: evaluate_rules(orders, r, now=NOW)) for r in (few, more)
+    ]
+    assert counts[0][0] == counts[1][0]
+    assert explain_rules(orders, few).jobs == explain_rules(orders, more).jobs
+
+
+def test_equal_hashes_are_looked_at_again(spark, monkeypatch):
+    from pyspark.sql import functions as F
+
+    # A hash that knows four values only: almost all keys collide.
+    real = F.xxhash64
+    monkeypatch.setattr(F, "xxhash64", lambda *columns: F.pmod(real(*columns), F.lit(4)))
+    df = spark.range(0, 30).selectExpr("concat('k', id div 2 * if(id < 4, 1, id)) as t")
+    count = count_keys(df, {"t": Key((F.col("t"),), F.lit(True), hashed=True)})["t"]
+    values = [row["t"] for row in df.collect()]
+    repeated = {value for value in values if values.count(value) > 1}
+    assert count.distinct == len(set(values))
+    assert count.repeated == len(repeated)
+    assert count.repeated_rows == sum(value in repeated for value in values)
+    assert {group[0] for group, _ in count.groups} == repeated
+
+
+def test_bracketed_quantiles_are_those_of_the_sorted_column(spark, monkeypatch):
+    from pyspark.sql import functions as F
+
+    from crisp_spark.understanding import passes_quantiles
+
+    monkeypatch.setattr(passes_quantiles, "SAMPLE", 500)
+    df = spark.range(0, 20_000).selectExpr(
+        "cast(pmod(xxhash64(id), 1000003) as double) wide",
+        "cast(id % 5 as double) ties",
+        "cast(if(id % 3 = 0, null, if(id % 1000 = 1, double('infinity'), -id)) as double) gaps",
+    )
+    chances = [0.0, 0.001, 0.25, 0.5, 0.50001, 0.999, 1.0]
+    counts = df.agg(*[F.count(name) for name in df.columns]).collect()[0]
+    asks = [
+        Ask(F.col(name), count, tuple(rank_of(chance, count) for chance in chances))
+        for name, count in zip(df.columns, counts, strict=True)
+    ]
+    found = values_at_ranks(df, asks, 20_000)
+    for name, ask, values in zip(df.columns, asks, found, strict=True):
+        expected = df.approxQuantile(name, chances, 0.0)
+        assert [values[rank] for rank in ask.ranks] == expected
+
+
+def test_a_project_is_explained_without_a_job(spark, no_jobs, tmp_path):
+    from crisp_spark.run.explain import explain_quality
+    from crisp_spark.spec.load import load_project
+    from tests.tiny_project import write
+
+    project = load_project(write(tmp_path / "tiny"))
+    with no_jobs():
+        plans, notes = explain_quality(project, spark)
+    assert notes == []
+    assert [(plan.source, plan.rules, plan.scans) for plan in plans] == [
+        ("visits", 3, 2),
+        ("shops", 0, 0),
+    ]
+    assert plans[0].columns == ("visit", "größe (m²)")
