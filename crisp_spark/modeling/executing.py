@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -124,33 +125,51 @@ def _batches(
         yield from (own[at : at + size] for at in range(0, len(own), size))
 
 
+class _InterruptedError(Exception):
+    """Ends a thread whose sweep has ended; nobody sees it."""
+
+
 def run_groups(groups: Sequence[FitGroup], work: Work, engine: Engine) -> Iterator[TrialOutcome]:
     """Run groups of one engine at the same time; outcomes come as each group ends.
 
-    A group whose engine fails is fitted trial by trial by MLlib, with a note.
+    A group whose engine fails is fitted trial by trial by MLlib, with a note; not so where this
+    thread was interrupted meanwhile: jobs that were cancelled are no reason to fit anew.
     """
+    ended = threading.Event()
 
     def one(group: FitGroup) -> Sequence[TrialOutcome]:
-        return _marked(group, _run_or_fall_back(group, work, engine))
+        return _marked(group, _run_or_fall_back(group, work, engine, ended))
 
     if len(groups) == 1:
         yield from one(groups[0])
         return
     with ThreadPoolExecutor(max_workers=len(groups)) as pool:
-        for future in as_completed([pool.submit(one, group) for group in groups]):
-            yield from future.result()
+        try:
+            for future in as_completed([pool.submit(one, group) for group in groups]):
+                yield from future.result()
+        except BaseException as error:
+            ended.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            if not isinstance(error, Exception):
+                # A fit may have begun between the signal, which cancels jobs, and this line.
+                work.preparation.rows.sparkSession.sparkContext.cancelAllJobs()
+            raise
 
 
-def _run_or_fall_back(group: FitGroup, work: Work, engine: Engine) -> Sequence[TrialOutcome]:
+def _run_or_fall_back(
+    group: FitGroup, work: Work, engine: Engine, ended: threading.Event
+) -> Sequence[TrialOutcome]:
     try:
         return engine.run(group, work)
     except Exception as error:
-        if engine.name == PLAIN or spark_is_gone(work.preparation):
+        if engine.name == PLAIN or ended.is_set() or spark_is_gone(work.preparation):
             raise
         note = f"{engine.name} could not fit it ({error_text(error)}): fitted by MLlib"
         logger.warning("%s: %s", group.trials[0].name, note)
     found = list[TrialOutcome]()
     for trial in group.trials:
+        if ended.is_set():
+            raise _InterruptedError
         outcome = PlainEngine().run(FitGroup(PLAIN, (trial,)), work)[0]
         update = {"engine": PLAIN, "label": "exact", "notes": [*outcome.result.notes, note]}
         found.append(TrialOutcome(outcome.result.model_copy(update=update), outcome.models))
