@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -54,22 +54,31 @@ def score(
             "--model", help="decided: what was deployed; candidate: the newest winner, for trials."
         ),
     ] = "decided",
+    incremental: Annotated[
+        bool, typer.Option("--incremental", help="Only files that DIR does not hold yet.")
+    ] = False,
 ) -> None:
     """Score a batch of merged rows on Spark; rows in = rows scored + rows rejected.
 
-    Writes DIR/scored, DIR/rejected (with reasons) and DIR/summary.json.
+    Writes DIR/scored, DIR/rejected (with reasons) and DIR/summary.json. With --incremental INPUT is
+    a folder that grows: each call makes DIR/batch=.../ of the files that have arrived.
     """
     project = shared.load()
     from crisp_spark.run.score import score_batch
+    from crisp_spark.run.score_new import score_new
 
-    summary = score_batch(
-        project,
-        input_path=batch,
-        output_path=output,
-        kind=kind or _kind_of(batch),
-        model=model,
-    )
-    shared.out.data(summary)
+    call: dict[str, Any] = {"input_path": batch, "output_path": output, "model": model}
+    call["kind"] = kind or _kind_of(batch)
+    if incremental:
+        found = score_new(project, **call)
+        shared.out.data(found)
+        shared.out.text(f"files     {found.files:,} new, {found.known:,} scored before")
+        if found.summary is None:
+            return
+        summary = found.summary
+    else:
+        summary = score_batch(project, **call)
+        shared.out.data(summary)
     shared.out.text(f"model     {summary.model}")
     shared.out.text(
         f"rows      {summary.rows_in:,} in = {summary.rows_scored:,} scored "

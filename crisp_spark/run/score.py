@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
 
 from crisp_spark.engine import tables
 from crisp_spark.engine.commits import Commit, TableCommit
@@ -77,22 +78,26 @@ class _Batch:
 def score_batch(
     project: LoadedProject,
     *,
-    input_path: str,
+    input_path: str | Sequence[str],
     output_path: str,
     kind: str = "parquet",
     model: str = "decided",
     spark: SparkSession | None = None,
+    root: str | None = None,
+    signed: Mapping[str, Any] = MappingProxyType({}),
 ) -> ScoreSummary:
     """Score the files at ``input_path``.
 
     Args:
         project: The project whose workspace holds the model.
-        input_path: File, folder or glob of merged rows.
+        input_path: File, folder or glob of merged rows, or several of them.
         output_path: New folder for ``scored`` and ``rejected`` (Parquet) and a summary.
         kind: parquet, orc, csv (with header) or json (an object per line).
         model: ``decided`` takes the newest deployed model, ``candidate`` the newest winner,
             whatever was decided about it.
         spark: Session; the one of the project's target when None.
+        root: Folder below which ``day=1/`` in a path is a column, where single files are named.
+        signed: More to write into the summary file.
 
     Raises:
         UsageError: An unknown kind or model, or an output that exists.
@@ -109,15 +114,16 @@ def score_batch(
             f"score: unknown kind {kind!r}" + (f", did you mean {near!r}?" if near else ""),
             hint=f"kinds: {', '.join(KINDS)}",
         )
+    paths = [input_path] if isinstance(input_path, str) else list(input_path)
     output = _new_output(output_path)
     workspace = Workspace(project)
     deployed, sweep = _chosen(workspace, model)
-    session = spark or open_session_for(project, "score", also=(input_path, output_path))
+    session = spark or open_session_for(project, "score", also=(*paths, output_path))
     pipeline = _load(workspace, sweep)
     contract = contract_of(deployed, project.spec.deployment.score)
     if model == "candidate":
         contract = replace(contract, model=f"candidate {sweep.stage_key[:12]}")
-    batch = _open(session, input_path, kind, contract)
+    batch = _open(session, paths, kind, contract, root)
     result = score_frame(batch.rows, pipeline, contract, score_columns)
     rejected = result.rejected
     if batch.malformed is not None:
@@ -128,6 +134,7 @@ def score_batch(
         frames=(result.scored, rejected),
         model=contract.model,
         ignored=(*batch.ignored, *result.ignored),
+        signed=signed,
         spark=session,
     )
 
@@ -179,23 +186,33 @@ def _load(workspace: Workspace, sweep: Commit) -> PipelineModel:
     return tables.read_model(workspace.objects, sweep.model_roots[MODEL], sweep.models[MODEL])
 
 
-def _open(spark: SparkSession, path: str, kind: str, contract: ScoringContract) -> _Batch:
-    place = path if "://" in path else str(Path(path).absolute())
+def _open(
+    spark: SparkSession,
+    paths: Sequence[str],
+    kind: str,
+    contract: ScoringContract,
+    root: str | None,
+) -> _Batch:
+    # Hadoop writes file:/a, with one slash.
+    places = [path if ":/" in path else str(Path(path).absolute()) for path in paths]
     if kind in {"csv", "json"}:
-        return _open_text(spark, place, kind, contract)
+        return _open_text(spark, places, kind, contract)
     from pyspark.errors import AnalysisException
 
     try:
-        rows = spark.read.format(kind).load(place)
+        reader = spark.read if root is None else spark.read.option("basePath", root)
+        rows = reader.format(kind).load(places)
     except AnalysisException as error:
         raise DataError(
-            f"score: cannot read {path} as {kind} ({str(error).splitlines()[0]})",
+            f"score: cannot read {', '.join(paths)} as {kind} ({str(error).splitlines()[0]})",
             hint="is the path right, and --kind?",
         ) from error
     return _Batch(rows=rows, malformed=None, count=rows.count())
 
 
-def _open_text(spark: SparkSession, place: str, kind: str, contract: ScoringContract) -> _Batch:
+def _open_text(
+    spark: SparkSession, places: Sequence[str], kind: str, contract: ScoringContract
+) -> _Batch:
     """Read text as text: types are a matter of scoring, which keeps what it cannot cast."""
     from crisp_spark.deployment.score import REASONS
     from crisp_spark.spec.data import CsvSource, JsonSource
@@ -203,14 +220,14 @@ def _open_text(spark: SparkSession, place: str, kind: str, contract: ScoringCont
 
     source = (CsvSource if kind == "csv" else JsonSource).model_validate(
         {
-            "path": place,
+            "path": list(places),
             "columns": {item.name: {"type": "string"} for item in contract.inputs},
             "infer": False,
             "path_columns": False,
         }
     )
     try:
-        read = ingest_source(spark, "batch", source, IngestContext(Path(place).parent))
+        read = ingest_source(spark, "batch", source, IngestContext(Path.cwd()))
     except DataError as error:
         # The reader speaks of a source of the project file; here there is none.
         words = error.message.removeprefix("data.sources.batch: ")
@@ -247,6 +264,7 @@ def _write(
     frames: tuple[DataFrame, DataFrame],
     model: str,
     ignored: tuple[str, ...],
+    signed: Mapping[str, Any],
     spark: SparkSession,
 ) -> ScoreSummary:
     """Write both frames, hold the written rows against those of the input, then sign off."""
@@ -271,8 +289,8 @@ def _write(
         ignored=tuple(name for name in ignored if not name.startswith("_crisp_")),
         reasons=reasons,
     )
-    signed = {**asdict(summary), "created": datetime.now(UTC).isoformat()}
-    output.put_if_absent(SUMMARY, json.dumps(signed, indent=1, ensure_ascii=False).encode())
+    facts = {**asdict(summary), "created": datetime.now(UTC).isoformat(), **signed}
+    output.put_if_absent(SUMMARY, json.dumps(facts, indent=1, ensure_ascii=False).encode())
     return summary
 
 
