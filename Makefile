@@ -38,8 +38,8 @@ test: setup ## all tests on Spark 4.1.1
 test-fast: setup ## the tests that need no Spark
 	$(PYTEST) -n 2 tests/unit tests/architecture
 
-test-long: setup ## whole sweeps side by side with MLlib's
-	$(PYTEST) -p no:randomly -m long tests/spark
+test-long: setup ## whole sweeps side by side with MLlib's, and one killed ten times
+	$(PYTEST) -p no:randomly -m long tests/spark tests/e2e
 
 test-cluster: setup ## YARN, S3A, spot loss, loop-back EMR, the real package (needs Maven)
 	$(PYTEST) -p no:randomly tests/cluster

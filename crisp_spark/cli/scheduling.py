@@ -203,7 +203,7 @@ def carry_out(
     _print(shared, proposal)
     if not yes and not _agreed(shared):
         deployer.withdraw(proposal)
-        raise UsageError("schedule: nothing was changed", hint="--yes changes without asking")
+        raise UsageError("nothing was changed", hint="--yes changes without asking")
     return dict(deployer.carry_out(proposal, _say))
 
 
