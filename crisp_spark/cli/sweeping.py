@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from crisp_spark.modeling.schedule import Schedule
     from crisp_spark.results.sweep import SweepResult
     from crisp_spark.spec.load import LoadedProject
+    from crisp_spark.spec.project import ProjectSpec
 
 _ASSUMED_ROWS = 100_000
 _ASSUMED_SLOTS = 50
 _LONGEST_LIST = 3
+_DECIDED_ON_THE_WAY = frozenset({"tpe", "halving", "hyperband"})
 
 
 def register(app: typer.Typer) -> None:
@@ -75,10 +77,11 @@ def _data(project: LoadedProject, earlier: dict[str, Any]) -> tuple[SweepData, l
     spec = project.spec
     goal, assumed = spec.business.mining_goal, list[str]()
     last, split = earlier.get("sweep"), earlier.get("split")
-    expanding = spec.modeling.validation == "expanding" or (
-        spec.modeling.validation == "auto" and spec.preparation.split.kind == "time"
-    )
-    folds = spec.preparation.split.folds - (1 if expanding else 0)
+    if spec.modeling.search.kind in _DECIDED_ON_THE_WAY:
+        assumed.append(
+            f"{spec.modeling.search.kind} decides on the way what it tries, and on how much: "
+            "its first trials are taken for all, each at its full size"
+        )
     if last is not None:
         rows, slots = last.train_rows, max((f.features for f in last.folds), default=1)
         classes = max(len(last.classes), 2)
@@ -100,11 +103,27 @@ def _data(project: LoadedProject, earlier: dict[str, Any]) -> tuple[SweepData, l
             slots=slots,
             arity=1 if nominal else 0,
             weighted=spec.modeling.class_weights != "none",
-            folds=folds,
+            folds=_rounds(spec),
             mode=spec.modeling.search.mode,
             task_mb=float("inf"),
         ),
         assumed,
+    )
+
+
+def _rounds(spec: ProjectSpec) -> int:
+    """Return the rounds of validation, as the sweep plans them."""
+    from crisp_spark.modeling.folds import plan_folds
+
+    asked, split = spec.modeling.validation, spec.preparation.split
+    in_time = "expanding" if split.kind == "time" else "k_fold"
+    return len(
+        plan_folds(
+            range(split.folds),
+            in_time if asked == "auto" else asked,
+            window=spec.modeling.window,
+            repeats=spec.modeling.repeats,
+        )
     )
 
 

@@ -84,3 +84,25 @@ def test_the_command_explains_a_project_that_has_never_run(tmp_path, capsys):
     assert any("assumed" in words for words in found["assumptions"])
     assert main(["sweep", "explain", "--project", project]) == 0
     assert "fits asked for" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("settings", "rounds"),
+    [
+        ({"validation": "k_fold"}, 4),
+        ({"validation": "repeated", "repeats": 3}, 12),
+        ({"validation": "sliding", "window": 2}, 2),
+        ({"validation": "expanding"}, 3),
+    ],
+)
+def test_the_rounds_are_those_that_the_sweep_plans(tmp_path, capsys, settings, rounds):
+    assert main(["example", "wine", str(tmp_path)]) == 0
+    capsys.readouterr()
+    words = ["sweep", "explain", "--project", str(tmp_path / "crisp.yml"), "--json"]
+    words += ["--set", "preparation.split.folds=4"]
+    for name, value in settings.items():
+        words += ["--set", f"modeling.{name}={value}"]
+    assert main([*words, "--set", "modeling.search.kind=halving"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["folds"] == rounds
+    assert any(words.startswith("halving decides on the way") for words in found["assumptions"])
