@@ -110,6 +110,7 @@ class Bundle:
         self.description = model
         self.parity = parity
         self.digest = digest
+        # Expressions keep common parts and lambda variables while a row is under way.
         self._lock = threading.Lock()
         try:
             self.name, self.version = str(model["name"]), str(model["version"])
@@ -168,7 +169,6 @@ class Bundle:
         answers = Answers.of(self.label, [list(faults) for _, faults in read])
         sound = [at for at, (_, faults) in enumerate(read) if not faults]
         for start in range(0, len(sound), self._chunk):
-            # Expressions keep common parts and lambda variables while a row is under way.
             with self._lock:
                 self._score_chunk(read, sound[start : start + self._chunk], answers)
         if any(answers.reasons):
@@ -253,7 +253,8 @@ class Bundle:
             if not reasons:
                 continue
             try:
-                found = self._rule(read[at][0])
+                with self._lock:
+                    found = self._rule(read[at][0])
             except RowError:
                 reasons.append("fallback rule: cannot be computed")
                 continue

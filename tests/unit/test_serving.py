@@ -181,6 +181,26 @@ def test_many_threads_get_the_answers_of_one(bundle):
         assert list(pool.map(lambda one: bundle.score([one]).score[0], rows)) == expected
 
 
+def test_many_threads_fall_back_each_on_its_own_row():
+    """A rule keeps a common part while a row is under way: rows of two threads must not meet."""
+    reference = call("CommonExpressionRef", "int", id="c1")
+    hour = column("hour", "int")
+    same = call("EqualTo", "boolean", reference, call("Abs", "int", hour))
+    tree = call("With", "boolean", same, call("Abs", "int", hour), id="c1")
+    rule = {"expression": "abs(hour) = abs(hour)", "tree": tree}
+    bundle = load_bundle(pack(description(fallback=rule), ARRAYS, PASSED))
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            columns = [{"hour": [n] * 300, "id": [1] * 300} for n in range(40)]
+            columns = [{**one, "x": [1.0] * 300, "city": ["a"] * 300} for one in columns]
+            found = list(pool.map(lambda one: bundle.stand_in(one, "down").decision, columns))
+    finally:
+        sys.setswitchinterval(before)
+    assert all(all(decisions) for decisions in found)
+
+
 # The file
 
 
