@@ -37,6 +37,8 @@ class ActiveStep:
         session: Gives the Spark session on first use.
         tracker: Records of the step.
         on_progress: Told how far the step is.
+        loaded: Pipelines by their folder that earlier steps of the run have loaded: a long one
+            takes seconds. A folder's content never changes.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class ActiveStep:
         session: Callable[[], SparkSession],
         tracker: StepTracker,
         on_progress: Callable[[StepProgress], None] = lambda _progress: None,
+        loaded: dict[str, PipelineModel] | None = None,
     ) -> None:
         self.step = step
         self.spec: ProjectSpec = workspace.project.spec
@@ -68,6 +71,7 @@ class ActiveStep:
         self._stage_key = stage_key
         self._session = session
         self._on_progress = on_progress
+        self._loaded = {} if loaded is None else loaded
         self._attempt = uuid4().hex[:12]
 
     @property
@@ -148,9 +152,11 @@ class ActiveStep:
         for commit in self._inputs.values():
             if name in commit.models:
                 self._session()  # models are loaded into a session that is there
-                return tables.read_model(
-                    self._objects, commit.model_roots[name], commit.models[name]
-                )
+                root = commit.model_roots[name]
+                if root not in self._loaded:
+                    files = commit.models[name]
+                    self._loaded[root] = tables.read_model(self._objects, root, files)
+                return self._loaded[root]
         raise StorageError(f"{self.step.name}: no input step saved a model {name!r}")
 
     def write_file(self, name: str, content: bytes) -> None:

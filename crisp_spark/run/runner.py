@@ -26,6 +26,7 @@ from crisp_spark.run.wiring import wiring_of
 from crisp_spark.run.workspace import Workspace, new_run_id
 
 if TYPE_CHECKING:
+    from pyspark.ml import PipelineModel
     from pyspark.sql import SparkSession
 
     from crisp_spark.spec.load import LoadedProject
@@ -74,6 +75,7 @@ class Runner:
     force: bool = False
     on_event: Callable[[StepEvent], None] = lambda _event: None
     tracker_factory: Callable[[Workspace, str], Tracker] = open_tracker
+    _loaded: dict[str, PipelineModel] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def workspace(self) -> Workspace:
@@ -198,6 +200,7 @@ class Runner:
                 on_progress=lambda progress: self.on_event(
                     StepEvent(step.name, "running", time.monotonic() - begun, progress=progress)
                 ),
+                loaded=self._loaded,
             )
             logger.info("run %s step %s started", self.run_id, step.name)
             outcome = wiring_of(step)(active)
