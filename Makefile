@@ -5,11 +5,13 @@ VENV35 := .venv35
 BIN := $(VENV)/bin
 DEMO ?= demo
 PYTEST := $(BIN)/python -m pytest -q
-# Two Spark sessions side by side; the tests of a file share one, and what they made in it.
-BY_FILE := -n 2 --dist loadfile -m "not long"
+# Spark sessions side by side, more than cores, since short jobs mostly wait; the tests of a file
+# share one, and what they made in it.
+BY_FILE := -n 3 --dist loadfile -p no:randomly
+QUICK := -m "not slow and not long"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup35 java demo test test-fast test-long test-cluster test-spark35 lint types arch cov wheel bench-quality bench-quality-full emr-local bench bench-serving differential check constraints clean
+.PHONY: help setup setup35 java demo test test-fast test-slow test-long test-cluster test-spark35 lint types arch cov wheel bench-quality bench-quality-full emr-local bench bench-serving differential check constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk 'BEGIN {FS = ":.*## "} {printf "  %-14s %s\n", $$1, $$2}'
@@ -31,12 +33,15 @@ demo: setup ## run the whole flow on 336,776 real flights
 	test -f $(DEMO)/crisp.yml || $(BIN)/crisp example flights $(DEMO)
 	$(BIN)/crisp run --project $(DEMO)/crisp.yml
 
-test: setup ## all tests on Spark 4.1.1
+test: setup ## the tests on Spark 4.1.1
 	$(PYTEST) -n 2 tests/unit tests/architecture tests/aws tests/serving
-	$(PYTEST) -p no:randomly $(BY_FILE) tests/spark tests/e2e tests/browser tests/cluster/test_spark_submit.py
+	$(PYTEST) $(BY_FILE) $(QUICK) tests/spark tests/e2e tests/browser tests/cluster/test_spark_submit.py
 
 test-fast: setup ## the tests that need no Spark
 	$(PYTEST) -n 2 tests/unit tests/architecture
+
+test-slow: setup ## every family, every kind of problem, layouts, kills: what `make test` leaves out
+	$(PYTEST) $(BY_FILE) -m "slow and not long" tests/spark tests/e2e
 
 test-long: setup ## whole sweeps side by side with MLlib's, and one killed ten times
 	$(PYTEST) -p no:randomly -m long tests/spark tests/e2e
@@ -45,13 +50,14 @@ test-cluster: setup ## YARN, S3A, spot loss, loop-back EMR, the real package (ne
 	$(PYTEST) -p no:randomly tests/cluster
 
 test-spark35: setup35 ## Spark tests and the whole project on Spark 3.5.8
-	$(VENV35)/bin/python -m pytest -q -p no:randomly $(BY_FILE) tests/spark tests/e2e
+	$(VENV35)/bin/python -m pytest -q $(BY_FILE) $(QUICK) tests/spark tests/e2e
 
-lint: setup ## format, lint, dependencies, dead code
+lint: setup ## format, lint, dependencies, dead code, layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/deptry .
 	$(BIN)/vulture
+	$(BIN)/lint-imports
 
 types: setup ## mypy --strict
 	$(BIN)/mypy
@@ -94,7 +100,7 @@ bench-sweep: setup ## sweeps against CrossValidator, within 15 minutes
 bench-sweep-full: setup ## the same on 100,000 rows, 144 boosted models (hours)
 	$(BIN)/python benchmarks/sweep.py --full --rows 100000 --repeats 3
 
-check: lint types arch test test-spark35 wheel ## everything that CI runs
+check: lint types test test-slow test-spark35 wheel ## everything that CI runs
 
 constraints: ## resolve and pin the dependencies anew
 	bash bootstrap/pin.sh

@@ -133,6 +133,7 @@ def test_again_skips_everything_and_starts_no_spark(first):
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.slow
 def test_a_changed_derived_column_runs_only_what_depends_on_it(first):
     project, _ = first
     text = project.path.read_text()
@@ -163,6 +164,7 @@ def test_an_added_rule_leaves_everything_behind_quality_alone(first):
     assert not done & {"ingest", "clean", "merge", "derive", "split", "sweep", "evaluate"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("partitions", [2, 16])
 def test_layout_does_not_change_the_results(first, tmp_path, spark_session, partitions):
     previous = spark_session.conf.get("spark.sql.shuffle.partitions")
@@ -194,6 +196,7 @@ run_flow(load_project({project!r}), on_event=watch)
 """
 
 
+@pytest.mark.slow
 def test_killed_in_every_heavy_step_it_resumes_to_the_same_results(first, tmp_path):
     project_file = tiny_project.write(tmp_path)
     for step, delay in (

@@ -14,6 +14,7 @@ from tests import tiny_project
 NOTEBOOK = Path(__file__).parents[2] / "examples" / "notebooks" / "first_look.ipynb"
 
 
+@pytest.mark.slow
 def test_the_notebook_of_the_examples_runs_from_top_to_bottom(tmp_path, spark, monkeypatch):
     new = open_project(tiny_project.write(tmp_path))
     with pytest.raises(StorageError, match="not published"):

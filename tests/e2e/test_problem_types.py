@@ -18,6 +18,8 @@ from crisp_spark.run.status import report_file, result_of, status_of
 from crisp_spark.run.workspace import Workspace
 from crisp_spark.spec.load import LoadedProject, load_project
 
+pytestmark = pytest.mark.slow
+
 FEW = ("preparation.split.folds=2", "evaluation.bootstrap=20", "evaluation.importance.rows=60")
 
 

@@ -169,7 +169,25 @@ def portable(stages, rows, facts):
     return made, load_bundle(made.packed("m", "1"))
 
 
-@pytest.mark.parametrize("name", CASES)
+CORE = (
+    "logistic with a threshold",
+    "multinomial",
+    "tree of codes",
+    "forest",
+    "boosting",
+    "naive bayes",
+    "linear",
+    "poisson",
+    "regression boosting",
+    "k-means",
+)
+"""One family of each kind; the others are slow to fit, all of them together."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name in CORE else pytest.param(name, marks=pytest.mark.slow) for name in CASES],
+)
 def test_every_family_answers_as_spark_does(name, prepared, rows):
     case = CASES[name]()
     stages, frame = prepared[case.features]

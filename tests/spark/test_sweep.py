@@ -136,7 +136,13 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize("problem", list(SMALL))
+@pytest.mark.parametrize(
+    "problem",
+    [
+        problem if problem == "binary" else pytest.param(problem, marks=pytest.mark.slow)
+        for problem in SMALL
+    ],
+)
 def test_every_learner_is_fitted_scored_saved_and_loaded(spark, train, tmp_path, problem):
     more = {"censor": "seen"} if problem == "regression" else {}
     outcome = sweep(train, problem, SMALL[problem], **more)
@@ -219,6 +225,7 @@ def test_finished_trials_of_the_journal_are_not_fitted_again(spark, train):
     again.release()
 
 
+@pytest.mark.slow
 def test_the_same_metrics_whatever_the_partitions(spark, train):
     families = [
         "logistic_regression",
@@ -279,6 +286,7 @@ def test_faults_of_data_and_project_stop_the_sweep_at_once(spark, train):
         sweep(train, censor="gone")
 
 
+@pytest.mark.slow
 def test_a_search_on_samples_ends_with_a_winner_fitted_on_all_rows(spark, train):
     depths = {"kind": "decision_tree", "params": {"maxDepth": [1, 2, 3, 4]}}
     search = {"kind": "halving", "resource": "rows", "eta": 2, "smallest": 0.5}
@@ -293,6 +301,7 @@ def test_a_search_on_samples_ends_with_a_winner_fitted_on_all_rows(spark, train)
     outcome.release()
 
 
+@pytest.mark.slow
 def test_a_study_proposes_trials_of_real_learners(spark, train):
     pytest.importorskip("optuna")
     families = [

@@ -106,7 +106,10 @@ SHARED = [
 ]
 
 
-@pytest.mark.parametrize(("problem", "kind", "params"), SHARED)
+@pytest.mark.parametrize(
+    ("problem", "kind", "params"),
+    [one if one[0] == "binary" else pytest.param(*one, marks=pytest.mark.slow) for one in SHARED],
+)
 def test_a_shared_fit_equals_separate_fits_bit_for_bit(spark, tmp_path, problem, kind, params):
     folds, trials = Folds(spark, problem), trials_of(problem, kind, params)
     (group,) = plan_groups(trials, folds.data, [SharingEngine(), PlainEngine()])
