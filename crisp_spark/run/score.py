@@ -108,12 +108,7 @@ def score_batch(
     from crisp_spark.deployment.score import contract_of, score_frame
     from crisp_spark.modeling.labels import score_columns
 
-    if kind not in KINDS:
-        near = suggest(kind, KINDS)
-        raise UsageError(
-            f"score: unknown kind {kind!r}" + (f", did you mean {near!r}?" if near else ""),
-            hint=f"kinds: {', '.join(KINDS)}",
-        )
+    _check_kind(kind)
     paths = [input_path] if isinstance(input_path, str) else list(input_path)
     output = _new_output(output_path)
     workspace = Workspace(project)
@@ -137,6 +132,15 @@ def score_batch(
         signed=signed,
         spark=session,
     )
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in KINDS:
+        near = suggest(kind, KINDS)
+        raise UsageError(
+            f"score: unknown kind {kind!r}" + (f", did you mean {near!r}?" if near else ""),
+            hint=f"kinds: {', '.join(KINDS)}",
+        )
 
 
 def _new_output(output_path: str) -> ObjectStore:
