@@ -75,7 +75,7 @@ CASES = {
         "logistic_regression",
         "binary",
         {"regParam": [0.001, 0.01, 0.1], "elasticNetParam": [0.0, 0.3, 0.7, 1.0]},
-        ("exact",),
+        ("exact", "fast"),
     ),
     "linear": Case(
         "linear_regression",
