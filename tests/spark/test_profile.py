@@ -116,7 +116,7 @@ def test_rows_with_the_wide_number(profile, visits):
         found.numbers.positive_infinities,
         found.numbers.negative_infinities,
     ) == (1, 1, 1)
-    assert found.missing == 150
+    assert found.missing == 300
     assert (found.min, found.max) == (values.min(), values.max())
     assert found.numbers.mean == pytest.approx(values.mean(), rel=1e-12)
     assert found.numbers.std == pytest.approx(values.std(), rel=1e-12)
@@ -201,7 +201,7 @@ def test_missing_values_come_together(profile):
         ({"a.b c", "wide"}, 300),
     ]
     by_target = {one.column: one for one in found.by_target}
-    assert by_target["wide"].missing_rows == 150
+    assert by_target["wide"].missing_rows == 300
     assert 0 < by_target["wide"].target_where_missing < 0.4
 
 
