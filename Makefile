@@ -5,9 +5,8 @@ VENV35 := .venv35
 BIN := $(VENV)/bin
 DEMO ?= demo
 PYTEST := $(BIN)/python -m pytest -q
-# Spark sessions side by side, more than cores, since short jobs mostly wait; the tests of a file
-# share one, and what they made in it.
-BY_FILE := -n 3 --dist loadfile -p no:randomly
+# Two Spark sessions side by side; the tests of a file share one, and what they made in it.
+BY_FILE := -n 2 --dist loadfile -p no:randomly
 QUICK := -m "not slow and not long"
 
 .DEFAULT_GOAL := help
@@ -41,7 +40,7 @@ test-fast: setup ## the tests that need no Spark
 	$(PYTEST) -n 2 tests/unit tests/architecture
 
 test-slow: setup ## every family, every kind of problem, layouts, kills: what `make test` leaves out
-	$(PYTEST) $(BY_FILE) -m "slow and not long" tests/spark tests/e2e
+	$(PYTEST) $(BY_FILE) -m "slow and not long" tests/spark tests/e2e tests/cluster/test_spark_submit.py
 
 test-long: setup ## whole sweeps side by side with MLlib's, and one killed ten times
 	$(PYTEST) -p no:randomly -m long tests/spark tests/e2e

@@ -113,7 +113,9 @@ def test_package_from_the_zip_works_inside_a_task(master, package, tmp_path):
     assert all("crisp_spark.zip" in file and name == "`a b`" for file, name in tasks)
 
 
-@pytest.mark.parametrize("master", CLUSTERS)
+@pytest.mark.parametrize(
+    "master", [CLUSTERS[0], *(pytest.param(one, marks=pytest.mark.slow) for one in CLUSTERS[1:])]
+)
 def test_jobs_run_the_steps_of_one_run(master, package, tmp_path):
     project = tiny_project.write(tmp_path / "project")
     jobs = tmp_path / "jobs"

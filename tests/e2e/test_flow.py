@@ -148,6 +148,7 @@ def test_a_changed_derived_column_runs_only_what_depends_on_it(first):
     assert {step for step, state in states(summary).items() if state == "skipped"} == set(upstream)
 
 
+@pytest.mark.slow
 def test_an_added_rule_leaves_everything_behind_quality_alone(first):
     """The kept rows come out equal, so what reads them is not run again."""
     project, _ = first

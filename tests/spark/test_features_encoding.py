@@ -25,6 +25,8 @@ from tests.spark.test_features import (
     vectors,
 )
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["frame"]
 
 LABELS = [row[-1] for row in rows()]

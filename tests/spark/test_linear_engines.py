@@ -21,6 +21,8 @@ from crisp_spark.modeling.sweep import run_sweep
 from crisp_spark.spec.business import MiningGoal, OutcomeValues
 from crisp_spark.spec.modeling import ModelingSpec
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def count_jobs(spark):
@@ -122,7 +124,7 @@ def test_least_squares_are_mllibs_normal_solution(spark, weighted):
         assert metrics["rmse"] == pytest.approx(np.sqrt(np.mean((mine - y[:50]) ** 2)), rel=1e-12)
 
 
-@pytest.mark.parametrize("weighted", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.parametrize("weighted", [False, True])
 def test_logistic_regression_has_mllibs_minimum(spark, weighted):
     x, noise = table(300)
     y = (x[:, 0] - 0.5 * x[:, 1] + x[:, 6] + 2 * noise > 0.5).astype(float)
@@ -264,7 +266,6 @@ def test_what_has_no_minimum_is_left_to_mllib_and_says_so(spark):
     assert result.winner.metric > always.metrics["value_per_row"]
 
 
-@pytest.mark.slow
 def test_folds_drawn_anew_give_more_rounds_and_score_each_row_once(spark):
     families = [{"kind": "linear_regression", "params": {"regParam": [0.1]}}]
     result, scored = swept(spark, COST, families, validation="repeated", repeats=2)

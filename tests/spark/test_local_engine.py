@@ -16,6 +16,8 @@ from crisp_spark.understanding.local import evaluate_locally, judge_files
 from crisp_spark.understanding.local.engine import table_of
 from crisp_spark.understanding.quality import evaluate_rules
 
+pytestmark = pytest.mark.slow
+
 RULE = TypeAdapter(RuleSpec)
 NOW = datetime(2024, 3, 1, tzinfo=UTC)
 NAN, INF = float("nan"), float("inf")

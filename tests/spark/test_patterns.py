@@ -9,6 +9,8 @@ from crisp_spark.reporting.pages.profile_patterns import patterns
 from crisp_spark.spec.patterns import Patterns
 from crisp_spark.understanding.patterns import find_patterns
 
+pytestmark = pytest.mark.slow
+
 ROWS = [
     (1, "a.b", "bread", 1), (1, "a.b", "butter", 2), (1, "a.b", "bread", 3),
     (2, "a.b", "bread", 1), (2, "a.b", "butter", 1), (2, "a.b", "žito <b>", 2),

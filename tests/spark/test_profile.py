@@ -388,6 +388,7 @@ def test_target_that_does_not_fit_is_told_before_any_job(spark, no_jobs):
     assert profile_table(df, "other", goal=goal).target is None
 
 
+@pytest.mark.slow
 def test_wide_table_takes_no_more_passes(spark):
     names = [f"c {n}.x" for n in range(150)]
     quoted = [f"id % {n + 2} + (id * {n} % 7) AS `{name}`" for n, name in enumerate(names)]

@@ -171,6 +171,7 @@ def test_every_learner_is_fitted_scored_saved_and_loaded(spark, train, tmp_path,
 # --- how the winner comes about ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_out_of_fold_scores_come_from_models_that_did_not_see_the_row(spark, train):
     outcome = sweep(train, baselines=[{"name": "rule", "rule": "y > 0.5"}])
     result = outcome.result
@@ -249,6 +250,7 @@ def test_folds_in_time_train_on_earlier_folds_only(spark, train):
     outcome.release()
 
 
+@pytest.mark.slow
 def test_trials_on_a_sample_and_a_winner_on_all_rows(spark, train):
     outcome = sweep(
         train,
@@ -266,6 +268,7 @@ def test_trials_on_a_sample_and_a_winner_on_all_rows(spark, train):
     outcome.release()
 
 
+@pytest.mark.slow
 def test_a_leaking_feature_is_named(spark, train):
     leaking = train.withColumn("hint", F.col("late").cast("double") + F.col("y") / 100)
     outcome = sweep(leaking)

@@ -33,6 +33,8 @@ from crisp_spark.spec.business import MiningGoal
 from crisp_spark.spec.estimators import estimator
 from crisp_spark.spec.modeling import Family, ModelingSpec, Search
 
+pytestmark = pytest.mark.slow
+
 SLOTS = 5
 FOLD = FoldPlan(0, (1,))
 
@@ -106,10 +108,7 @@ SHARED = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("problem", "kind", "params"),
-    [one if one[0] == "binary" else pytest.param(*one, marks=pytest.mark.slow) for one in SHARED],
-)
+@pytest.mark.parametrize(("problem", "kind", "params"), SHARED)
 def test_a_shared_fit_equals_separate_fits_bit_for_bit(spark, tmp_path, problem, kind, params):
     folds, trials = Folds(spark, problem), trials_of(problem, kind, params)
     (group,) = plan_groups(trials, folds.data, [SharingEngine(), PlainEngine()])
