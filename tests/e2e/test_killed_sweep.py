@@ -76,7 +76,7 @@ def test_ten_kills_cost_no_finished_trial(tmp_path):
     chance = random.Random(20261126)
     known: dict[str, dict] = {}
     for number in range(KILLS):
-        ended = run(project, "sweep", delay=chance.uniform(2.0, 9.0))
+        ended = run(project, "sweep", delay=chance.uniform(8.0, 22.0))
         assert ended.returncode == -signal.SIGKILL, (number, ended.stderr[-2000:])
         now = journal(project)
         # What had been recorded stands as it was: no finished trial was fitted again.
