@@ -68,7 +68,7 @@ def sweep_of(project: Path):
 
 def journal(project: Path) -> dict[str, dict]:
     files = (project.parent / "workspace" / "journal").rglob("*.json")
-    return {file.stem: json.loads(file.read_text()) for file in files}
+    return {file.stem: json.loads(file.read_text())["entry"] for file in files}
 
 
 @pytest.mark.long
