@@ -17,7 +17,6 @@ import pytest
 import yaml
 
 from crisp_spark.aws.rollout import zips
-from crisp_spark.aws.schedule.deploy import Change, Proposal
 from crisp_spark.cli import main as cli
 from crisp_spark.cli import rollout
 from crisp_spark.engine.commits import Commit, DataFile
@@ -25,6 +24,7 @@ from crisp_spark.run.workspace import Workspace
 from crisp_spark.serving.files import pack
 from crisp_spark.spec.load import load_project
 from tests import tiny_project
+from tests.aws.test_schedule_cli import Recorder
 from tests.unit.test_serving import ARRAYS, PASSED, description
 
 REGISTERED = {"name": "tiny", "uri": "models:/tiny/1", "alias": "champion", "run_id": "r"}
@@ -89,30 +89,6 @@ def wheels(monkeypatch, tmp_path):
     with zipfile.ZipFile(file, "w") as made:
         made.writestr("numpy/__init__.py", "")
     monkeypatch.setattr(zips, "function_wheels", lambda *_, **__: [file])
-
-
-class Recorder:
-    """CloudFormation by its words only: what it would carry out is kept."""
-
-    def __init__(self) -> None:
-        self.asked, self.done = [], []
-
-    def exists(self):
-        return bool(self.done)
-
-    def values(self):
-        return {}
-
-    def propose(self, template, parameters):
-        self.asked.append((template, dict(parameters)))
-        return Proposal("crisp-tiny-lambda", "cs", True, (Change("Add", "Function", "T"),))
-
-    def withdraw(self, proposal):
-        self.done.append("withdrawn")
-
-    def carry_out(self, proposal, told):
-        self.done.append("carried out")
-        return {"Url": "https://x"}
 
 
 @pytest.fixture
