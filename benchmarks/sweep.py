@@ -1,10 +1,10 @@
 """Hyperparameter sweeps: this project against CrossValidator, on the same folds and configurations.
 
 The alternatives run one after the other in one Spark application, each on the same table: Spark's
-CrossValidator with the features inside its pipeline and outside of it (parallelism 2), this
-project exact and fast, and, as the floor, single-node LightGBM growing the same trees. Writes one
-JSON line per alternative and one at the end; figures and machine belong into
-``benchmarks/RESULTS.md``.
+CrossValidator with the features inside its pipeline (and, with ``--outside``, outside of it; both
+with parallelism 2), this project exact and fast, and, as the floor, single-node LightGBM growing
+the same trees; 24 configurations each. Writes one JSON line per alternative and one at the end;
+figures and machine belong into ``benchmarks/RESULTS.md``.
 
     .venv/bin/python benchmarks/sweep.py [--rows 6000] [--only gbt,forest] [--repeats 1] [--full]
 """
@@ -68,20 +68,23 @@ CASES = {
     "forest": Case(
         "random_forest",
         "binary",
-        {"maxDepth": [3, 5, 8], "numTrees": [5, 10, 20], "minInstancesPerNode": [1, 20]},
+        {"maxDepth": [3, 4, 6, 8], "numTrees": [5, 10, 20], "minInstancesPerNode": [1, 20]},
         ("exact", "fast"),
     ),
     "logistic": Case(
         "logistic_regression",
         "binary",
-        {"regParam": [0.001, 0.01, 0.1], "elasticNetParam": [0.0, 0.3, 0.7, 1.0]},
+        {
+            "regParam": [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1],
+            "elasticNetParam": [0.0, 0.3, 0.7, 1.0],
+        },
         ("exact", "fast"),
     ),
     "linear": Case(
         "linear_regression",
         "regression",
         {
-            "regParam": [0.001, 0.01, 0.1, 1.0, 3.0, 10.0],
+            "regParam": [round(0.001 * 1.5**step, 6) for step in range(24)],
             "elasticNetParam": [0.0],
             "solver": ["normal"],
         },
@@ -261,8 +264,8 @@ def measured(spark: Any, name: str, work: Any) -> dict[str, Any]:
     return {**told, "metrics": found}
 
 
-def compare(spark: Any, frame: Any, name: str, case: Case) -> dict[str, Any]:
-    """Measure all alternatives of one sweep."""
+def compare(spark: Any, frame: Any, name: str, case: Case, *, outside: bool) -> dict[str, Any]:
+    """Measure all alternatives of one sweep; ``outside``: features before CrossValidator too."""
     found = {
         "cv": measured(
             spark,
@@ -274,11 +277,12 @@ def compare(spark: Any, frame: Any, name: str, case: Case) -> dict[str, Any]:
         found[mode] = measured(
             spark, f"{name} crisp_spark {mode}", lambda mode=mode: ours(spark, frame, case, mode)
         )
-    found["outside"] = measured(
-        spark,
-        f"{name} CrossValidator, pipeline outside, 2 at once",
-        lambda: cross_validator(spark, frame, case, inside=False),
-    )
+    if outside:
+        found["outside"] = measured(
+            spark,
+            f"{name} CrossValidator, pipeline outside, 2 at once",
+            lambda: cross_validator(spark, frame, case, inside=False),
+        )
     if name == "gbt":
         found["floor"] = measured(spark, "gbt LightGBM alone", lambda: floor(frame, case))
     return found
@@ -300,6 +304,7 @@ def main() -> None:
     asked.add_argument("--rows", type=int, default=6000)
     asked.add_argument("--only", default=",".join(CASES))
     asked.add_argument("--repeats", type=int, default=1)
+    asked.add_argument("--outside", action="store_true")
     asked.add_argument("--full", action="store_true")
     options = asked.parse_args()
     spark = build_session(
@@ -332,7 +337,10 @@ def main() -> None:
         ours(spark, warm, small, mode)
     summary = summarise(
         {
-            name: [compare(spark, frame, name, case) for _ in range(options.repeats)]
+            name: [
+                compare(spark, frame, name, case, outside=options.outside or options.full)
+                for _ in range(options.repeats)
+            ]
             for name, case in chosen.items()
         },
         cases,

@@ -59,6 +59,20 @@ class Application:
             if label == "SPOT" and address in self.yarn.processes and self.yarn.containers(address)
         ]
 
+    def a_spot_node(self, *, but: str = "") -> str:
+        """Wait until containers run on a spot node, and return it."""
+        assert wait_for(lambda: bool(set(self.spot_nodes()) - {but}), LIMIT), self.why()
+        return next(node for node in self.spot_nodes() if node != but)
+
+    def wait_for_replacement(self) -> None:
+        """Wait until an executor has come after the last loss; YARN takes half a minute."""
+        at = self.losses.seen[-1][0]
+        events = self.losses.events
+        come = wait_for(
+            lambda: eventlog.after(events, at, float("inf")).replaced is not None, LIMIT, every=2
+        )
+        assert come, self.why()
+
     def lose(self, address: str, step: str, manner: str) -> None:
         self.losses.note(step, manner)
         assert self.yarn.lose_node(address) > 1, "nothing ran there"
@@ -100,11 +114,12 @@ def test_a_node_that_is_killed_in_preparation_and_one_in_the_sweep(spot, code_zi
     run = application.run
     run.wait_until_in("clean", delay=1)
     assert "127.0.0.21" in {node for node in spot.nodes if spot.containers(node)}
-    application.lose(application.spot_nodes()[0], "clean", "kill -9 of a node")
+    application.lose(application.a_spot_node(), "clean", "kill -9 of a node")
     spot.add_node(next(spares), "SPOT")
     run.wait_for_trials(1)
     finished = run.trials()
-    application.lose(application.spot_nodes()[0], "sweep", "kill -9 of a node")
+    application.wait_for_replacement()
+    application.lose(application.a_spot_node(), "sweep", "kill -9 of a node")
     spot.add_node(next(spares), "SPOT")
     assert application.ends(), application.why()
     run.assert_same_as_undisturbed()
@@ -120,8 +135,8 @@ def test_a_node_that_is_killed_in_preparation_and_one_in_the_sweep(spot, code_zi
 def test_a_node_that_is_lost_after_two_minutes_notice(spot, code_zip, jobs, tmp_path):
     application = start(spot, code_zip, tmp_path, **ANNOUNCED)
     run = application.run
-    run.wait_until_in("ingest", delay=4)
-    going = application.spot_nodes()[0]
+    run.wait_until_in("ingest")
+    going = application.a_spot_node()
     application.losses.note("ingest", "notice of 120 s")
     spot.announce_loss(going, seconds=120)
     timer = threading.Timer(120, spot.lose_node, (going,))
@@ -129,7 +144,7 @@ def test_a_node_that_is_lost_after_two_minutes_notice(spot, code_zip, jobs, tmp_
     spot.add_node(next(spares), "SPOT")
     run.wait_for_trials(1)
     finished = run.trials()
-    next_one = next(node for node in application.spot_nodes() if node != going)
+    next_one = application.a_spot_node(but=going)
     application.losses.note("sweep", "notice of 20 s")
     spot.announce_loss(next_one, seconds=20)
     time.sleep(20)

@@ -42,7 +42,10 @@ def client_settings(root: Path, head: str, ports: Mapping[str, int]) -> dict[str
         "hdfs-site": {
             "dfs.replication": "1",
             "dfs.permissions.enabled": "false",
-            "dfs.client.use.datanode.hostname": "false",
+            # The head's name is its address. By the other way clients would take the address that
+            # the data node's connection came from, and the kernel may choose another one.
+            "dfs.client.use.datanode.hostname": "true",
+            "dfs.datanode.use.datanode.hostname": "true",
             "dfs.namenode.datanode.registration.ip-hostname-check": "false",
             "dfs.namenode.http-address": f"{head}:{ports['namenode-http']}",
             "dfs.namenode.name.dir": (root / "name").as_uri(),
