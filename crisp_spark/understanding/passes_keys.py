@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any, TypeVar
 
@@ -14,6 +14,45 @@ Name = TypeVar("Name")
 MOST_GROUPS = 10_000
 """Repeated keys that are brought to the driver."""
 _BROADCAST_GROUPS = 1_000_000
+_BUCKET = 32_768
+"""Values that one bitmap of Spark's holds."""
+_MOST_BUCKETS = 512
+_LEAST_ROWS_PER_BUCKET = 1_024
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Smallest and largest value of a whole-number key, and how many rows it has.
+
+    Attributes:
+        low: Smallest value.
+        high: Largest value.
+        rows: Rows that count; none of them without a value.
+    """
+
+    low: int
+    high: int
+    rows: int
+
+    @property
+    def dense(self) -> bool:
+        """Whether bitmaps are small beside the values: 4 KiB for each 32,768 whole numbers."""
+        buckets = (self.high - self.low) // _BUCKET + 1
+        return buckets <= min(_MOST_BUCKETS, self.rows // _LEAST_ROWS_PER_BUCKET)
+
+
+def bounds_sql(column: Column, where: Column) -> Column:
+    """Return the aggregate behind :func:`bounds_of`."""
+    value = F.when(where, column.cast("long"))
+    missing = F.count_if(where & column.isNull())
+    return F.struct(F.min(value), F.max(value), F.count(value), missing)
+
+
+def bounds_of(found: Sequence[Any] | None) -> Bounds | None:
+    """Return the bounds of a key; None where a value is missing, or there is none."""
+    if found is None or found[0] is None or found[3]:
+        return None
+    return Bounds(found[0], found[1], found[2])
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +67,9 @@ class Key:
         flags: Conditions over ``k0``, ``k1`` .. whose distinct keys are counted; not with
             ``hashed``.
         listed: Whether the repeated keys themselves are wanted, as far as they are few.
+        bounds: Bounds of a key of one whole number, where they are known. Numbers that lie close
+            are then counted in bitmaps, without a group for each of them; only where some repeat
+            they are grouped after all.
     """
 
     columns: tuple[Column, ...]
@@ -35,6 +77,13 @@ class Key:
     hashed: bool = False
     listed: bool = True
     flags: tuple[Column, ...] = ()
+    bounds: Bounds | None = None
+
+    @property
+    def bitmap(self) -> bool:
+        """Whether bitmaps are tried first."""
+        plain = len(self.columns) == 1 and not self.hashed and not self.flags
+        return plain and self.bounds is not None and self.bounds.dense
 
     @property
     def names(self) -> list[str]:
@@ -66,16 +115,20 @@ class KeyCount:
 def count_keys(df: DataFrame, keys: Mapping[Name, Key]) -> dict[Name, KeyCount]:
     """Count distinct and repeated keys, exactly.
 
-    Rows: none. Adds: nothing. Drops: nothing. Jobs: one query for all key sets, another one per
-    key set that repeats.
+    Rows: none. Adds: nothing. Drops: nothing. Jobs: one query for all key sets, another one for
+    whole numbers that repeat, and one per key set that repeats.
     """
     if not keys:
         return {}
-    counts = _first_pass(df, list(keys.values()))
-    return {
-        name: _exact(df, key, count)
-        for (name, key), count in zip(keys.items(), counts, strict=True)
+    counts = dict(zip(keys, _first_pass(df, list(keys.values())), strict=True))
+    again = {
+        name: replace(key, bounds=None)
+        for name, key in keys.items()
+        if key.bitmap and counts[name].distinct < counts[name].rows
     }
+    if again:
+        counts |= dict(zip(again, _first_pass(df, list(again.values())), strict=True))
+    return {name: _exact(df, key, counts[name]) for name, key in keys.items()}
 
 
 def _first_pass(df: DataFrame, keys: Sequence[Key]) -> list[KeyCount]:
@@ -83,21 +136,26 @@ def _first_pass(df: DataFrame, keys: Sequence[Key]) -> list[KeyCount]:
     branches = []
     for at, key in enumerate(keys):
         flags = [*key.flags, *[F.lit(None).cast("boolean")] * (width - len(key.flags))]
+        counted = _bitmaps(df, key) if key.bitmap else _grouped(df, key, hashed=key.hashed)
         branches.append(
-            _grouped(df, key, hashed=key.hashed).select(
+            counted.select(
                 F.lit(at).alias("key"),
+                (F.col("distinct") if key.bitmap else F.lit(1).cast("long")).alias("distinct"),
                 "n",
+                # How often a value of a bitmap stands there is not known.
+                F.lit(not key.bitmap).alias("single"),
                 *[flag.alias(f"f{number}") for number, flag in enumerate(flags)],
             )
         )
+    repeats = F.col("single") & (F.col("n") > 1)
     found = (
         reduce(DataFrame.unionAll, branches)
         .groupBy("key")
         .agg(
-            F.count(F.lit(1)),
+            F.sum("distinct"),
             F.sum("n"),
-            F.count_if(F.col("n") > 1),
-            F.sum(F.when(F.col("n") > 1, F.col("n"))),
+            F.count_if(repeats),
+            F.sum(F.when(repeats, F.col("n"))),
             *[F.count_if(F.col(f"f{number}")) for number in range(width)],
         )
         .collect()
@@ -109,6 +167,24 @@ def _first_pass(df: DataFrame, keys: Sequence[Key]) -> list[KeyCount]:
         flagged = tuple(row[5 : 5 + len(key.flags)])
         counts.append(KeyCount(row[1], row[2] or 0, row[3], row[4] or 0, flagged))
     return counts
+
+
+def _bitmaps(df: DataFrame, key: Key) -> DataFrame:
+    """Count whole numbers that lie close: a bit for each value, a row for each bucket."""
+    assert key.bounds is not None
+    # From 1 on: Spark counts the others in buckets of their own.
+    place = key.columns[0].cast("long") - F.lit(key.bounds.low) + 1
+    return (
+        df.where(key.where)
+        .select(place.alias("place"))
+        .groupBy(F.bitmap_bucket_number("place"))
+        .agg(
+            F.bitmap_count(F.bitmap_construct_agg(F.bitmap_bit_position("place"))).alias(
+                "distinct"
+            ),
+            F.count(F.lit(1)).alias("n"),
+        )
+    )
 
 
 def _grouped(df: DataFrame, key: Key, *, hashed: bool) -> DataFrame:

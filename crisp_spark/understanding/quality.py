@@ -21,12 +21,20 @@ from crisp_spark.results.profile import Cell
 from crisp_spark.results.quality import RuleResult, SourceQuality
 from crisp_spark.spec import quality as q
 from crisp_spark.understanding.passes_fused import run_fused
+from crisp_spark.understanding.passes_keys import bounds_of, bounds_sql
 from crisp_spark.understanding.profile_columns import ColumnPlan, cell, plan_columns
-from crisp_spark.understanding.quality_checks import Compiled, RowCheck, TableCheck, schema_faults
+from crisp_spark.understanding.quality_checks import (
+    Compiled,
+    RowCheck,
+    TableCheck,
+    key_columns,
+    schema_faults,
+)
 from crisp_spark.understanding.quality_compile import compile_rules
 from crisp_spark.understanding.quality_keys import (
     count_bad_keys,
     count_key_sets,
+    is_whole,
     sample_bad_keys,
 )
 from crisp_spark.understanding.quality_quantiles import exact_columns, find_quantiles
@@ -183,7 +191,7 @@ class _Judge:
     def _fused(self) -> tuple[dict[str, Any], dict[str, str]]:
         """Run the one aggregation; a rule that cannot be computed does not stop the others."""
         answers, errors = run_fused(
-            self.df, _aggregates(self.compiled, self.plans), each_pass=self._passed
+            self.df, _aggregates(self.df, self.compiled, self.plans), each_pass=self._passed
         )
         if "" in errors:
             raise errors[""]
@@ -210,7 +218,11 @@ class _Judge:
     def _judge_keys(self, answers: Mapping[str, Any], errors: Mapping[str, str]) -> None:
         checks = [check for check in self.compiled.keys if check.bound.name not in errors]
         unique = [check for check in checks if isinstance(check.bound.rule, q.Unique)]
-        found = count_key_sets(self.df, unique, self.compiled.distinct)
+        bounds = {
+            check.bound.name: bounds_of(answers.get(f"{check.bound.name}/bounds"))
+            for check in unique
+        }
+        found = count_key_sets(self.df, unique, self.compiled.distinct, bounds)
         self.passes += found.passes
         for bound in self.compiled.distinct:
             distinct = found.distinct[bound.name]
@@ -263,7 +275,7 @@ class _Judge:
 
 
 def _aggregates(
-    compiled: Compiled, plans: Mapping[str, ColumnPlan]
+    df: DataFrame, compiled: Compiled, plans: Mapping[str, ColumnPlan]
 ) -> dict[str, dict[str, Column]]:
     """All aggregates, by rule."""
     parts: dict[str, dict[str, Column]] = {"": {"rows": F.count(F.lit(1))}}
@@ -272,6 +284,9 @@ def _aggregates(
         parts[name] = {f"{name}/evaluated": F.count_if(check.evaluated)}
         if getattr(check.bound.rule, "where", ""):
             parts[name][f"{name}/considered"] = F.count_if(check.considered)
+        if is_whole(df, check):
+            bounds = bounds_sql(key_columns(check.bound.columns)[0], check.evaluated)
+            parts[name][f"{name}/bounds"] = bounds
         if check.bound.rule.level is q.Level.ROW:
             parts[name][f"{name}/failed"] = F.count_if(check.fails)
     for name in exact_columns(compiled):

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from crisp_spark.spec import quality as q
-from crisp_spark.understanding.passes_keys import Key, count_keys
+from crisp_spark.understanding.passes_keys import Bounds, Key, count_keys
 from crisp_spark.understanding.quality_checks import RowCheck, key_columns
 
 if TYPE_CHECKING:
@@ -74,11 +74,20 @@ class KeySets:
 
 
 def count_key_sets(
-    df: DataFrame, unique: Sequence[RowCheck], distinct: Sequence[BoundRule]
+    df: DataFrame,
+    unique: Sequence[RowCheck],
+    distinct: Sequence[BoundRule],
+    bounds: Mapping[str, Bounds | None],
 ) -> KeySets:
     """Count repeated keys and distinct values, exactly; rules on one key set share a pass.
 
     A key of several columns that holds a column without repeats cannot repeat: it takes no pass.
+
+    Args:
+        df: The rows.
+        unique: Rules about repeated keys.
+        distinct: Rules about distinct values.
+        bounds: Bounds of keys of one whole number, by rule.
 
     Rows: none. Adds: nothing. Drops: nothing. Jobs: one query for single columns, one for keys of
     several; one more per key set whose hashes repeat.
@@ -92,8 +101,13 @@ def count_key_sets(
         columns = check.bound.columns
         if _place(check) not in keys:
             hashed = columns not in counted and _worth_a_hash(df, columns)
-            key = Key(tuple(key_columns(columns)), check.evaluated, hashed, listed=False)
-            keys[_place(check)] = key
+            keys[_place(check)] = Key(
+                tuple(key_columns(columns)),
+                check.evaluated,
+                hashed,
+                listed=False,
+                bounds=bounds.get(check.bound.name),
+            )
     first = {place: key for place, key in keys.items() if len(place[0]) == 1}
     found = count_keys(df, first)
     single = {place[0][0] for place, count in found.items() if not place[1] and not count.repeated}
@@ -112,6 +126,13 @@ def count_key_sets(
 
 def _place(check: RowCheck) -> tuple[tuple[str, ...], str]:
     return check.bound.columns, str(getattr(check.bound.rule, "where", ""))
+
+
+def is_whole(df: DataFrame, check: RowCheck) -> bool:
+    """Say whether a rule is about repeats of one whole number."""
+    columns = check.bound.columns
+    unique = isinstance(check.bound.rule, q.Unique) and len(columns) == 1
+    return unique and isinstance(df.schema[columns[0]].dataType, T.IntegralType)
 
 
 def _worth_a_hash(df: DataFrame, columns: Sequence[str]) -> bool:

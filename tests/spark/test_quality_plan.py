@@ -7,9 +7,16 @@ from uuid import uuid4
 
 import pytest
 from pydantic import TypeAdapter
+from pyspark.sql import functions as F
 
 from crisp_spark.spec.quality import RuleSpec, bind_rules
-from crisp_spark.understanding.passes_keys import Key, count_keys
+from crisp_spark.understanding.passes_keys import (
+    Bounds,
+    Key,
+    bounds_of,
+    bounds_sql,
+    count_keys,
+)
 from crisp_spark.understanding.passes_quantiles import Ask, rank_of, values_at_ranks
 from crisp_spark.understanding.quality import evaluate_rules
 from crisp_spark.understanding.quality_explain import explain_rules
@@ -111,8 +118,6 @@ def test_a_rule_on_a_column_already_read_adds_no_job(spark, orders):
 
 
 def test_equal_hashes_are_looked_at_again(spark, monkeypatch):
-    from pyspark.sql import functions as F
-
     # A hash that knows four values only: almost all keys collide.
     real = F.xxhash64
     monkeypatch.setattr(F, "xxhash64", lambda *columns: F.pmod(real(*columns), F.lit(4)))
@@ -126,9 +131,54 @@ def test_equal_hashes_are_looked_at_again(spark, monkeypatch):
     assert {group[0] for group, _ in count.groups} == repeated
 
 
-def test_bracketed_quantiles_are_those_of_the_sorted_column(spark, monkeypatch):
-    from pyspark.sql import functions as F
+@pytest.mark.parametrize("low", [-(2**63), -40_000, 1, 2**63 - 70_001])
+@pytest.mark.parametrize("repeated", [0, 3])
+def test_bitmaps_count_whole_numbers_as_groups_do(spark, low, repeated):
+    rows, more = 70_000, [low + 5, low + 5, low + 69_999][:repeated]
+    df = spark.range(rows).select((F.lit(low) + F.col("id")).alias("n"))
+    df = df.union(spark.createDataFrame([(value,) for value in more], "n long")) if more else df
+    found = bounds_of(df.agg(bounds_sql(F.col("n"), F.lit(True))).collect()[0][0])
+    assert found == Bounds(low, low + rows - 1, rows + repeated)
+    bitmap = Key((F.col("n"),), F.lit(True), bounds=found)
+    assert bitmap.bitmap
+    count = count_keys(df, {"n": bitmap})["n"]
+    assert count == count_keys(df, {"n": Key((F.col("n"),), F.lit(True))})["n"]
+    assert (count.distinct, count.rows) == (rows, rows + repeated)
+    assert count.repeated_rows == (5 if repeated else 0)
 
+
+def test_bitmaps_stand_beside_other_keys_in_one_query(spark):
+    df = spark.range(40_000).selectExpr("id", "id % 7 AS g", "concat('t', id) AS t")
+    where = F.col("g") > 0
+    bounds = bounds_of(df.agg(bounds_sql(F.col("id"), where)).collect()[0][0])
+    keys = {
+        "id": Key((F.col("id"),), where, bounds=bounds),
+        "g": Key((F.col("g"),), where, flags=(F.col("k0") > 2,), listed=False),
+        "t": Key((F.col("t"),), where, hashed=True),
+    }
+    found = count_keys(df, keys)
+    kept = df.where(where).count()
+    assert {name: (one.distinct, one.rows, one.repeated) for name, one in found.items()} == {
+        "id": (kept, kept, 0),
+        "g": (6, kept, 6),
+        "t": (kept, kept, 0),
+    }
+    assert found["g"].flagged == (4,)
+
+
+def test_numbers_far_apart_missing_or_few_take_no_bitmap(spark):
+    far = Bounds(0, 2**40, 100_000)
+    few = Bounds(0, 10, 100)
+    many = Bounds(0, 600 * 32_768, 600 * 32_768)
+    assert not any(bounds.dense for bounds in (far, few, many))
+    df = spark.createDataFrame([(1,), (None,)], "n int")
+    assert bounds_of(df.agg(bounds_sql(F.col("n"), F.lit(True))).collect()[0][0]) is None
+    some = df.agg(bounds_sql(F.col("n"), F.col("n").isNotNull())).collect()[0][0]
+    assert bounds_of(some) == Bounds(1, 1, 1)
+    assert bounds_of(df.limit(0).agg(bounds_sql(F.col("n"), F.lit(True))).collect()[0][0]) is None
+
+
+def test_bracketed_quantiles_are_those_of_the_sorted_column(spark, monkeypatch):
     from crisp_spark.understanding import passes_quantiles
 
     monkeypatch.setattr(passes_quantiles, "SAMPLE", 500)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pyspark.sql import Column
@@ -12,7 +12,15 @@ from pyspark.sql import types as T
 
 from crisp_spark.understanding.expectations.suite_metrics import Domain
 from crisp_spark.understanding.expectations.suite_samples import most_shown
-from crisp_spark.understanding.passes_keys import Key, KeyCount, count_keys, repeated_keys
+from crisp_spark.understanding.passes_keys import (
+    Bounds,
+    Key,
+    KeyCount,
+    bounds_of,
+    bounds_sql,
+    count_keys,
+    repeated_keys,
+)
 
 _SETS = "column.distinct_values."
 _NOT_IN = (f"{_SETS}not_in_set.count", f"{_SETS}not_in_set")
@@ -32,6 +40,8 @@ class _KeySet:
         domain: Rows that count.
         base: The same rows, before those with missing keys are left out.
         hashable: A hash may stand for the values.
+        literal: Values may be written into a condition.
+        whole: The key is one whole number.
         repeats: Metrics about repeated keys.
         distinct: Metrics about the number of distinct keys.
         flags: Metrics about distinct keys in or out of a set, with the condition.
@@ -42,6 +52,7 @@ class _KeySet:
     base: str
     hashable: bool
     literal: bool
+    whole: bool
     repeats: list[Any] = field(default_factory=list)
     distinct: list[Any] = field(default_factory=list)
     flags: list[tuple[Any, Column]] = field(default_factory=list)
@@ -70,6 +81,7 @@ class KeyWork:
         self.engine = engine
         self.sets: dict[str, _KeySet] = {}
         self.missing: dict[str, int] = {}
+        self.bounds: dict[str, Bounds] = {}
 
     @property
     def metrics(self) -> list[Any]:
@@ -140,6 +152,7 @@ class KeyWork:
             base=base,
             hashable=plain and (len(names) > 1 or text[0]),
             literal=plain and (text[0] or isinstance(kinds[0], T.IntegralType)),
+            whole=len(names) == 1 and isinstance(kinds[0], T.IntegralType),
         )
         return self.sets.setdefault(found.id, found)
 
@@ -159,9 +172,11 @@ class KeyWork:
     # Counting.
 
     def counts(self, batch: Any) -> dict[str, Column]:
-        """Aggregates that are needed first: rows of a compound key whose part is missing."""
+        """Aggregates that are needed first: missing parts of compound keys, bounds of numbers."""
         found = {}
         for one in self.sets.values():
+            if one.whole and one.repeats and one.domain.batch == batch:
+                found[f"bounds {one.id}"] = bounds_sql(F.col(one.names[0]), one.domain.counts)
             part = self._part(one)
             if part is not None and one.domain.batch == batch:
                 missing = one.domain.counts & F.col(part.names[0]).isNull()
@@ -173,6 +188,9 @@ class KeyWork:
         for one in self.sets.values():
             if f"missing {one.id}" in values:
                 self.missing[one.id] = values[f"missing {one.id}"]
+            bounds = bounds_of(values.get(f"bounds {one.id}"))
+            if bounds is not None:
+                self.bounds[one.id] = bounds
 
     def _part(self, one: _KeySet) -> _KeySet | None:
         """A single key within a compound key, looked at in all rows of the compound."""
@@ -193,7 +211,9 @@ class KeyWork:
             own = [one for one in self.sets.values() if one.domain.batch == batch]
             second = [one for one in own if self._part(one) is not None]
             first = [one for one in own if one not in second]
-            counts = count_keys(frame, {one.id: one.key for one in first})
+            counts = count_keys(
+                frame, {one.id: replace(one.key, bounds=self.bounds.get(one.id)) for one in first}
+            )
             keys = {one.id: self._narrowed(one, counts) for one in second}
             rows = {one.id: one for one in own}
             proven = {id_ for id_, key in keys.items() if key is None}
