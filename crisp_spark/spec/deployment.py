@@ -18,7 +18,7 @@ class SignalPlan(SpecModel):
     """Who does what when one signal is raised; what is left out is as for all signals."""
 
     owner: str = ""
-    """Who is told."""
+    """Who is told: a name, a mail address, or the ARN of an SNS topic."""
     action: str = ""
     """What is done."""
 
@@ -46,11 +46,25 @@ class MonitoringSpec(SpecModel):
     label_lag_days: int = Field(default=0, ge=0)
     """Days until the true outcome of a prediction is known."""
     owner: str = ""
-    """Who is told when a limit is passed."""
+    """Who is told when a limit is passed: a name, a mail address, or the ARN of an SNS topic."""
     action: str = "look at the drifted columns, then run the flow again on recent data"
     """What is done when a limit is passed."""
     signals: dict[Signal, SignalPlan] = Field(default={})
     """Owner and action of single signals."""
+    cloudwatch: bool = True
+    """Whether a job that monitors writes its signals as metrics for CloudWatch on standard output,
+    and the stacks of schedule and endpoint have alarms on them. An alarm tells an ``owner`` that is
+    a mail address or the ARN of a topic, else the addresses of ``notify``."""
+
+    def owner_of(self, signal: str) -> str:
+        """Return who is told when a signal is raised."""
+        plan = dict[str, SignalPlan](self.signals).get(signal)
+        return (plan.owner if plan else "") or self.owner
+
+    def action_of(self, signal: str) -> str:
+        """Return what is done when a signal is raised."""
+        plan = dict[str, SignalPlan](self.signals).get(signal)
+        return (plan.action if plan else "") or self.action
 
 
 class ScoreSpec(SpecModel):

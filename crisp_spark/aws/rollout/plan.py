@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from crisp_spark.aws.schedule.signals import SignalWatch
 from crisp_spark.aws.schedule.stack import LONGEST_NAME, Place, place_of
 from crisp_spark.errors import UsageError
 from crisp_spark.spec.compute import AwsCompute
-from crisp_spark.spec.deployment import EndpointSpec
+from crisp_spark.spec.deployment import EndpointSpec, MonitoringSpec
 from crisp_spark.spec.load import LoadedProject
 
 NAMESPACE = "crisp_spark/serving"
@@ -30,6 +31,7 @@ class RolloutPlan:
         endpoint: How it is set up.
         artifacts: Where code, bundles and templates lie.
         region: Region.
+        monitoring: Limits and owners of what is watched about the model.
     """
 
     project: str
@@ -39,6 +41,7 @@ class RolloutPlan:
     endpoint: EndpointSpec
     artifacts: Place
     region: str
+    monitoring: MonitoringSpec
 
     @property
     def name(self) -> str:
@@ -60,6 +63,12 @@ class RolloutPlan:
     def tags(self) -> list[dict[str, str]]:
         """Tags of everything that can have some."""
         return [{"Key": "crisp:project", "Value": self.project}]
+
+    @property
+    def signals(self) -> SignalWatch:
+        """What is watched about the model by its monitoring."""
+        tags = {"Tags": self.tags}
+        return SignalWatch(self.name, self.project, self.model, self.monitoring, tags)
 
     @property
     def dimensions(self) -> list[dict[str, str]]:
@@ -97,6 +106,7 @@ def plan_rollout(project: LoadedProject, kind: str) -> RolloutPlan:
         endpoint=endpoint,
         artifacts=place,
         region=region,
+        monitoring=spec.deployment.monitoring,
     )
 
 
