@@ -58,13 +58,17 @@ class MonitoringSpec(SpecModel):
 
     def owner_of(self, signal: str) -> str:
         """Return who is told when a signal is raised."""
-        plan = dict[str, SignalPlan](self.signals).get(signal)
+        plan = self._plan(signal)
         return (plan.owner if plan else "") or self.owner
 
     def action_of(self, signal: str) -> str:
         """Return what is done when a signal is raised."""
-        plan = dict[str, SignalPlan](self.signals).get(signal)
+        plan = self._plan(signal)
         return (plan.action if plan else "") or self.action
+
+    def _plan(self, signal: str) -> SignalPlan | None:
+        plans: dict[str, SignalPlan] = dict(self.signals.items())
+        return plans.get(signal)
 
 
 class ScoreSpec(SpecModel):
@@ -112,6 +116,9 @@ class EndpointSpec(SpecModel):
     """Whether a function takes its model from S3 and follows the alias; else the package has it."""
     refresh_seconds: float = Field(default=60.0, gt=0)
     """Seconds between two looks at the alias."""
+    shadow: str = Field(default="", pattern=r"^[A-Za-z0-9_-]*$")
+    """Alias of a second model that scores the same requests beside the one that answers; what it
+    would have said is compared and logged, never sent. A function needs ``follow`` for it."""
     strategy: Literal["canary", "linear", "all_at_once"] = "canary"
     """How traffic goes over to a new version."""
     step_percent: int = Field(default=10, ge=1, le=99)
@@ -197,3 +204,9 @@ class DeploymentSpec(SpecModel):
     """What is watched."""
     endpoint: EndpointSpec = EndpointSpec()
     """How the model answers requests on AWS."""
+
+    @model_validator(mode="after")
+    def _two_aliases(self) -> DeploymentSpec:
+        if self.endpoint.shadow == self.alias:
+            raise ValueError("endpoint.shadow is the alias that answers: name another one")
+        return self

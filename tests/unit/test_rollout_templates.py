@@ -33,6 +33,7 @@ VARIANTS = (
     (
         PLACE,
         "deployment.endpoint.follow=true",
+        "deployment.endpoint.shadow=challenger",
         "deployment.endpoint.strategy=linear",
         "deployment.endpoint.architecture=x86_64",
         "deployment.endpoint.concurrency=20",
@@ -150,6 +151,26 @@ def test_a_pipeline_tests_before_it_deploys_and_asks_a_person():
     assert any("--to lambda --upload" in line for line in PACKAGE["phases"]["build"]["commands"])
 
 
+def test_the_shadow_is_named_to_every_endpoint_that_has_one():
+    names = {
+        kind: json.dumps(made(kind, *VARIANTS[1])) + "".join(files)
+        for kind, files in {
+            "lambda": (),
+            "ecs": (),
+            "ec2": revision_files(planned("ec2", *VARIANTS[1])).values(),
+        }.items()
+    }
+    assert '"CRISP_SHADOW": "challenger"' in names["lambda"]
+    assert '{"Name": "CRISP_SHADOW", "Value": "challenger"}' in names["ecs"]
+    assert "CRISP_SHADOW=challenger" in names["ec2"]
+    assert "CRISP_SHADOW" not in json.dumps(made("ecs", PLACE))
+
+
+def test_a_function_that_carries_its_model_has_no_shadow():
+    with pytest.raises(UsageError, match="finds no second one"):
+        planned("lambda", PLACE, "deployment.endpoint.shadow=challenger")
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -159,6 +180,7 @@ def test_a_pipeline_tests_before_it_deploys_and_asks_a_person():
             "lies below inbox",
         ),
         (("deployment.endpoint.least_tasks=9",), "above most_tasks"),
+        (("deployment.endpoint.shadow=champion",), "name another one"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(settings, words):

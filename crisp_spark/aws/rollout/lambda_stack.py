@@ -82,6 +82,8 @@ def environment(plan: RolloutPlan) -> dict[str, str]:
             "CRISP_ALIAS": plan.alias,
             "CRISP_REFRESH_SECONDS": f"{plan.endpoint.refresh_seconds:g}",
         }
+    if plan.endpoint.shadow:
+        found["CRISP_SHADOW"] = plan.endpoint.shadow
     if plan.endpoint.outbox:
         found["CRISP_OUTPUT"] = plan.endpoint.outbox
     return found

@@ -89,6 +89,11 @@ def plan_rollout(project: LoadedProject, kind: str) -> RolloutPlan:
     endpoint, name = spec.deployment.endpoint, spec.project.name
     if len(name) > LONGEST_NAME:
         raise UsageError(f"project.name: an endpoint takes {LONGEST_NAME} characters, got {name!r}")
+    if kind == "lambda" and endpoint.shadow and not endpoint.follow:
+        raise UsageError(
+            "deployment.endpoint.shadow: a function that carries its model finds no second one",
+            hint="deployment.endpoint.follow: true takes both from S3",
+        )
     compute = project.compute
     uri = endpoint.artifacts or (compute.artifacts if isinstance(compute, AwsCompute) else "")
     place = place_of(uri)

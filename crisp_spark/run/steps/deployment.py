@@ -99,7 +99,7 @@ def _portable(run: StepRun, deployed: DeployResult) -> tuple[Portable | None, st
     try:
         contract = contract_of(deployed, spec.score)
         reference = reference_statistics(run.read("train"), [item.name for item in contract.inputs])
-        facts = {"reference": reference}
+        facts = {"reference": reference, "key": deployed.key}
         return make_portable(run.model(MODEL), contract, run.read("test"), facts=facts), ""
     except NotPortableError as error:
         if spec.portable == "required":
