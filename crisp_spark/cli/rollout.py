@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 
 _PENDING = "0" * 64
 
+Alias = Annotated[
+    str | None,
+    typer.Option(
+        "--alias",
+        metavar="NAME",
+        help="With --upload: alias to move, such as that of the shadow; else the one in use.",
+    ),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
@@ -59,14 +68,7 @@ def deploy(
         list[str] | None,
         typer.Option("--parameter", metavar="NAME=VALUE", help="Parameter of the template."),
     ] = None,
-    alias: Annotated[
-        str | None,
-        typer.Option(
-            "--alias",
-            metavar="NAME",
-            help="With --upload: alias to move, such as that of the shadow; else the one in use.",
-        ),
-    ] = None,
+    alias: Alias = None,
     by: By = None,
     reason: Reason = "deployed",
 ) -> None:

@@ -286,12 +286,10 @@ class MlflowStepTracker:
         """
         from mlflow.exceptions import MlflowException
 
-        place = f"runs:/{registered.run_id}/{PORTABLE}/{file}"
         try:
             with tempfile.TemporaryDirectory(prefix="crisp-mlflow-") as scratch:
-                path = Path(scratch) / file
-                path.write_bytes(content)
-                self._client.log_artifact(registered.run_id, str(path), PORTABLE)
+                Path(scratch, file).write_bytes(content)
+                self._client.log_artifacts(registered.run_id, scratch, PORTABLE)
             # The checksum last: where it stands, the file is there.
             for name, value in short_tags(tags).items():
                 self._client.set_model_version_tag(registered.name, registered.version, name, value)
@@ -300,7 +298,7 @@ class MlflowStepTracker:
                 f"mlflow: cannot keep {file} with {registered.name} {registered.version} ({error})",
                 hint="is the store of artifacts up, and may it be written to?",
             ) from error
-        return place
+        return f"runs:/{registered.run_id}/{PORTABLE}/{file}"
 
     def _log_model(self, model: PipelineModel, example: DataFrame) -> str:
         import mlflow
