@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 
 _PENDING = "0" * 64
 
+Alias = Annotated[
+    str | None,
+    typer.Option(
+        "--alias",
+        metavar="NAME",
+        help="With --upload: alias to move, such as that of the shadow; else the one in use.",
+    ),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
@@ -59,6 +68,7 @@ def deploy(
         list[str] | None,
         typer.Option("--parameter", metavar="NAME=VALUE", help="Parameter of the template."),
     ] = None,
+    alias: Alias = None,
     by: By = None,
     reason: Reason = "deployed",
 ) -> None:
@@ -69,6 +79,8 @@ def deploy(
     """
     if diff and apply_:
         raise UsageError("deploy: --diff and --apply exclude each other")
+    if alias is not None and (apply_ or not upload):
+        raise UsageError("deploy: --alias goes with --upload alone: it changes no stack")
     if to == "batch":
         schedule(shared, out=out, diff=diff, deploy=apply_, yes=yes)
         return
@@ -89,7 +101,7 @@ def deploy(
     if upload or apply_:
         _upload(plan, made)
         if plan.kind != "pipeline":
-            _publish(shared, project, plan, by=by, reason=reason)
+            _publish(shared, project, alias or plan.alias, by=by, reason=reason)
     if apply_:
         _apply(shared, plan, made, given, yes=yes)
 
@@ -198,7 +210,12 @@ def _upload(plan: RolloutPlan, made: _Made) -> None:
 
 
 def _publish(
-    shared: Shared, project: LoadedProject, plan: RolloutPlan, *, by: str | None, reason: str
+    shared: Shared,
+    project: LoadedProject,
+    alias: str,
+    *,
+    by: str | None,
+    reason: str,
 ) -> None:
     """Publish the bundle and move the alias, which endpoints that follow it take up at once."""
     from crisp_spark.run.deployed import deployed_bundle
@@ -206,7 +223,7 @@ def _publish(
 
     bundle, deployed = deployed_bundle(project)
     version = deployed.model.version if deployed.model else ""
-    move = models_of(project).publish(bundle, version, plan.alias, by=who(by), reason=reason)
+    move = models_of(project).publish(bundle, version, alias, by=who(by), reason=reason)
     shared.out.text(f"alias      {move.alias} -> {move.version} (move {move.number}, {move.by})")
 
 

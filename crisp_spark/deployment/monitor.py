@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -19,10 +18,11 @@ from crisp_spark.deployment.drift import (
 from crisp_spark.deployment.monitor_bins import BinnedColumn, measure_bins
 from crisp_spark.deployment.monitor_quality import judge_quality
 from crisp_spark.deployment.retraining import ask_for_retraining
+from crisp_spark.deployment.signals import beyond_chance, missing_rise
 from crisp_spark.results.base import Verdict, worst
 from crisp_spark.results.evaluate import EvaluateResult
 from crisp_spark.results.monitor import Alarm, ColumnDrift, DriftBin, MonitorResult, QualityDrift
-from crisp_spark.spec.deployment import MonitoringSpec, SignalPlan
+from crisp_spark.spec.deployment import MonitoringSpec
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -120,7 +120,7 @@ def measure_monitoring(
         current=inputs.name[1],
         reference_rows=_rows(drifts, "reference_rows"),
         current_rows=_rows(drifts, "current_rows"),
-        limits=limits.model_dump(exclude={"owner", "action", "signals"}),
+        limits=limits.model_dump(exclude={"owner", "action", "signals", "cloudwatch"}),
         columns=drifts,
         quality=quality,
         labels_known_rows=labelled,
@@ -199,34 +199,28 @@ def _bins(column: BinnedColumn) -> list[DriftBin]:
     ]
 
 
-def _passed(value: float | None, limit: float, noise: float | None = None) -> bool:
-    return value is not None and value > limit and (noise is None or value > noise)
-
-
 def _verdict(drift: ColumnDrift, limits: MonitoringSpec) -> Verdict:
     if min(drift.reference_rows, drift.current_rows) < limits.min_rows:
         return Verdict.UNKNOWN
-    missing_more = drift.missing_current - drift.missing_reference
-    if _signals(drift, limits) or missing_more > limits.missing_limit:
+    if _signals(drift, limits) or missing_rise(drift) > limits.missing_limit:
         return Verdict.FAIL
     return Verdict.WARN if drift.unseen_count else Verdict.PASS
 
 
 def _signals(drift: ColumnDrift, limits: MonitoringSpec) -> dict[str, tuple[float, float]]:
     """Measures above their limits: name to value and limit."""
-    # For small differences both are sums of squares: JS in bits is PSI / (8 ln 2).
-    js_noise = None if drift.psi_noise is None else drift.psi_noise / (8 * math.log(2))
-    found: dict[str, tuple[float | None, float | None, float | None]] = {
-        "psi": (drift.psi, limits.psi_limit, drift.psi_noise),
-        "js": (drift.js, limits.js_limit, js_noise),
-        "ks": (drift.ks, limits.ks_limit, drift.ks_noise),
-        "wasserstein": (drift.wasserstein, limits.wasserstein_limit, None),
+    bounds: dict[str, float | None] = {
+        "psi": limits.psi_limit,
+        "js": limits.js_limit,
+        "ks": limits.ks_limit,
+        "wasserstein": limits.wasserstein_limit,
     }
-    return {
-        name: (value, limit)
-        for name, (value, limit, noise) in found.items()
-        if value is not None and limit is not None and _passed(value, limit, noise)
-    }
+    found = {}
+    for name, value in beyond_chance(drift).items():
+        limit = bounds[name]
+        if limit is not None and value > limit:
+            found[name] = (value, limit)
+    return found
 
 
 def _drift_alarms(drifts: Sequence[ColumnDrift], limits: MonitoringSpec) -> list[Alarm]:
@@ -237,7 +231,7 @@ def _drift_alarms(drifts: Sequence[ColumnDrift], limits: MonitoringSpec) -> list
         for signal, (value, limit) in _signals(drift, limits).items():
             text = f"{drift.column}: {signal} is {value:.3f}, the limit is {limit:g}"
             alarms.append(_alarm(signal, drift.column, value, limit, limits, text))
-        more = drift.missing_current - drift.missing_reference
+        more = missing_rise(drift)
         if more > limits.missing_limit:
             text = (
                 f"{drift.column}: {drift.missing_current:.1%} missing, "
@@ -286,16 +280,14 @@ def _alarm(
     limits: MonitoringSpec,
     text: str,
 ) -> Alarm:
-    plans: Mapping[str, SignalPlan] = dict(limits.signals.items())
-    plan = plans.get(signal)
     fields: Mapping[str, object] = {
         "signal": signal,
         "feature": feature,
         "value": value,
         "limit": limit,
         "severity": Verdict.FAIL,
-        "action": (plan.action if plan else "") or limits.action,
-        "owner": (plan.owner if plan else "") or limits.owner,
+        "action": limits.action_of(signal),
+        "owner": limits.owner_of(signal),
         "text": text,
     }
     return Alarm.model_validate(fields)

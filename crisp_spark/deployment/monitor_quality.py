@@ -12,6 +12,8 @@ from crisp_spark.spec.evaluation import MetricInfo, metric_info
 
 _BEFORE = {"later": "test", "test": "validation"}
 _NOT_QUALITY = {"alert_rate"}
+_SMALLEST_REFERENCE = 1e-9
+"""What a drop is divided by where the metric was 0 before."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,9 @@ def _judge(pair: _Pair, limits: MonitoringSpec) -> QualityDrift:
         )
     drop = pair.worse_by(now.value, reference)
     low, high = _interval(pair)
-    scale = 1.0 if pair.info.unit == "share" else abs(reference)
-    real = drop > limits.performance_drop_limit * scale and (low is None or low > 0)
+    scale = 1.0 if pair.info.unit == "share" else max(abs(reference), _SMALLEST_REFERENCE)
+    held = drop / scale
+    real = held > limits.performance_drop_limit and (low is None or low > 0)
     enough = now.support >= limits.min_rows
     verdict = (Verdict.FAIL if real else Verdict.PASS) if enough else Verdict.UNKNOWN
     return QualityDrift(
@@ -80,6 +83,7 @@ def _judge(pair: _Pair, limits: MonitoringSpec) -> QualityDrift:
         reference=reference,
         current=now.value,
         drop=drop,
+        held_drop=held,
         low=low,
         high=high,
         support=now.support,

@@ -47,6 +47,8 @@ class PortableModel(ResultPart):
     """Digest of the file."""
     bytes: int = 0
     """Size of the file."""
+    artifact: str = ""
+    """Where the tracker keeps the same file with the registered version, such as ``runs:/...``."""
     rows_compared: int = 0
     """Rows that Spark and the portable model both answered before it was written."""
     prediction_mismatches: int = 0

@@ -57,6 +57,8 @@ class QualityDrift(ResultPart):
     current: float | None
     drop: float | None
     """How much worse it has become, in the metric's own unit; negative is better."""
+    held_drop: float | None = None
+    """The drop as it is held against the limit: relative to the reference unless a share."""
     low: float | None = None
     high: float | None = None
     support: int = 0

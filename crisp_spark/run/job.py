@@ -9,14 +9,17 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from crisp_spark import flow
 from crisp_spark.errors import EX_BUG, CrispError, UsageError
+from crisp_spark.results.monitor import MonitorResult
 from crisp_spark.run.ending import terminated_as_error
 
 if TYPE_CHECKING:
+    from crisp_spark.run.runner import StepEvent
     from crisp_spark.spec.load import LoadedProject
 
 _NOISY = ("py4j", "great_expectations", "alembic", "botocore", "urllib3")
@@ -108,13 +111,36 @@ def _run(step: str | None, options: argparse.Namespace) -> int:
     names = [step] if step else options.steps.split(",")
     steps = flow.select_steps(only=names)
     run_id = options.run_id or new_run_id()
-    run = partial(run_flow, project, steps, run_id=run_id, force=options.force)
+    tell = partial(_tell_signals, project)
+    run = partial(run_flow, project, steps, run_id=run_id, force=options.force, on_event=tell)
     summary = with_outcome(project, run_id, options.outcome, run) if options.outcome else run()
     lines = {
         event.step: {"state": event.state, "seconds": event.seconds} for event in summary.events
     }
     sys.stdout.write(json.dumps({"run_id": summary.run_id, "steps": lines}) + "\n")
     return 0
+
+
+def _tell_signals(project: LoadedProject, event: StepEvent) -> None:
+    """Write what was monitored as metrics: where the output is a log of CloudWatch, it reads them.
+
+    A monitoring that was skipped is told again, because the model has grown older.
+    """
+    deployment = project.spec.deployment
+    told = event.step == MonitorResult.step and event.result is not None
+    if not told or not deployment.monitoring.cloudwatch:
+        return
+    from crisp_spark.deployment.signals import monitoring_line
+
+    name = project.spec.project.name
+    line = monitoring_line(
+        MonitorResult.model_validate(event.result),
+        project=name,
+        model=deployment.model_name or name,
+        at=datetime.now(UTC),
+    )
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 def _pair(item: str) -> tuple[str, str]:

@@ -72,6 +72,30 @@ class Models:
         move = Move(0, alias, self.model, version, digest, files, "", by, reason)
         return self._move(move)
 
+    def promote(self, alias: str, *, to: str, by: str, reason: str) -> Move:
+        """Move an alias to what another one points at; if it points there, nothing moves.
+
+        Args:
+            alias: Alias to move, such as the champion's.
+            to: The other alias, such as the challenger's.
+            by: Who moves it.
+            reason: Why.
+
+        Raises:
+            UsageError: The other alias points at nothing, or there is no reason.
+            ModelError: Its bundle is damaged.
+        """
+        if not reason.strip():
+            raise UsageError("promote: a reason is needed", hint='--reason "..."')
+        others = self.history(to)
+        if not others:
+            raise UsageError(f"promote: alias {to!r} points at nothing")
+        target, moves = others[-1], self.history(alias)
+        if moves and moves[-1].digest == target.digest:
+            return moves[-1]
+        self._check(target, "promote")
+        return self._move(replace(target, alias=alias, by=by, reason=reason, kind="promote"))
+
     def roll_back(self, alias: str, *, to: str | None, by: str, reason: str) -> Move:
         """Move an alias back.
 
@@ -89,14 +113,17 @@ class Models:
             raise UsageError("rollback: a reason is needed", hint='--reason "..."')
         moves = self.history(alias)
         target = _target(moves, alias, to)
+        self._check(target, "rollback")
+        return self._move(replace(target, by=by, reason=reason, kind="rollback"))
+
+    def _check(self, target: Move, what: str) -> None:
         for name, digest in target.files.items():
             content = self._objects.read(f"bundles/{target.digest}/{name}")
             if hashlib.sha256(content).hexdigest() != digest:
                 raise ModelError(
-                    f"rollback: the bundle of {target.model} {target.version} is damaged",
-                    hint="go back to another version: --to",
+                    f"{what}: the bundle of {target.model} {target.version} is damaged",
+                    hint="publish it again, or choose another version",
                 )
-        return self._move(replace(target, by=by, reason=reason, kind="rollback"))
 
     def _move(self, move: Move) -> Move:
         for _ in range(_TRIES):

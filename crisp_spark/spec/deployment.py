@@ -18,7 +18,7 @@ class SignalPlan(SpecModel):
     """Who does what when one signal is raised; what is left out is as for all signals."""
 
     owner: str = ""
-    """Who is told."""
+    """Who is told: a name, a mail address, or the ARN of an SNS topic."""
     action: str = ""
     """What is done."""
 
@@ -46,11 +46,29 @@ class MonitoringSpec(SpecModel):
     label_lag_days: int = Field(default=0, ge=0)
     """Days until the true outcome of a prediction is known."""
     owner: str = ""
-    """Who is told when a limit is passed."""
+    """Who is told when a limit is passed: a name, a mail address, or the ARN of an SNS topic."""
     action: str = "look at the drifted columns, then run the flow again on recent data"
     """What is done when a limit is passed."""
     signals: dict[Signal, SignalPlan] = Field(default={})
     """Owner and action of single signals."""
+    cloudwatch: bool = True
+    """Whether a job that monitors writes its signals as metrics for CloudWatch on standard output,
+    and the stacks of schedule and endpoint have alarms on them. An alarm tells an ``owner`` that is
+    a mail address or the ARN of a topic, else the addresses of ``notify``."""
+
+    def owner_of(self, signal: str) -> str:
+        """Return who is told when a signal is raised."""
+        plan = self._plan(signal)
+        return (plan.owner if plan else "") or self.owner
+
+    def action_of(self, signal: str) -> str:
+        """Return what is done when a signal is raised."""
+        plan = self._plan(signal)
+        return (plan.action if plan else "") or self.action
+
+    def _plan(self, signal: str) -> SignalPlan | None:
+        plans: dict[str, SignalPlan] = dict(self.signals.items())
+        return plans.get(signal)
 
 
 class ScoreSpec(SpecModel):
@@ -98,6 +116,9 @@ class EndpointSpec(SpecModel):
     """Whether a function takes its model from S3 and follows the alias; else the package has it."""
     refresh_seconds: float = Field(default=60.0, gt=0)
     """Seconds between two looks at the alias."""
+    shadow: str = Field(default="", pattern=r"^[A-Za-z0-9_-]*$")
+    """Alias of a second model that scores the same requests beside the one that answers; what it
+    would have said is compared and logged, never sent. A function needs ``follow`` for it."""
     strategy: Literal["canary", "linear", "all_at_once"] = "canary"
     """How traffic goes over to a new version."""
     step_percent: int = Field(default=10, ge=1, le=99)
@@ -183,3 +204,9 @@ class DeploymentSpec(SpecModel):
     """What is watched."""
     endpoint: EndpointSpec = EndpointSpec()
     """How the model answers requests on AWS."""
+
+    @model_validator(mode="after")
+    def _two_aliases(self) -> DeploymentSpec:
+        if self.endpoint.shadow == self.alias:
+            raise ValueError("endpoint.shadow is the alias that answers: name another one")
+        return self

@@ -25,6 +25,7 @@ class MemoryStepTracker:
     texts: dict[str, str] = field(default_factory=dict)
     trials: list[Trial] = field(default_factory=list)
     registered: list[Registered] = field(default_factory=list)
+    attached: dict[str, bytes] = field(default_factory=dict)
     failed: bool = False
 
     def params(self, values: Mapping[str, Any]) -> None:
@@ -69,6 +70,15 @@ class MemoryStepTracker:
         entry = Registered(name, version, f"memory:/{name}/{version}", alias, self.run_id)
         self.registered.append(entry)
         return entry
+
+    def attach(
+        self, registered: Registered, file: str, content: bytes, *, tags: Mapping[str, str]
+    ) -> str:
+        """Keep a file with a registered version."""
+        del tags
+        place = f"{registered.uri}/{file}"
+        self.attached[place] = content
+        return place
 
 
 class MemoryTracker:

@@ -26,6 +26,8 @@ _NAME = "mlflow.runName"
 _FLOW_ID = "crisp.run_id"
 _URI = "MLFLOW_TRACKING_URI"
 _LONGEST_TAG = 5000
+PORTABLE = "portable"
+"""Folder, among the artifacts of a run, of files that were attached to its model."""
 _PATIENCE_S = 20.0
 """How long an interrupted step waits for its trials to be written."""
 
@@ -273,6 +275,30 @@ class MlflowStepTracker:
             ) from error
         uri = f"models:/{name}/{version.version}"
         return Registered(name, str(version.version), uri, alias, self.run_id)
+
+    def attach(
+        self, registered: Registered, file: str, content: bytes, *, tags: Mapping[str, str]
+    ) -> str:
+        """Log a file as an artifact of the run whose model was registered, and tag the version.
+
+        Raises:
+            TrackingError: MLflow, or its store of artifacts, refused.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            with tempfile.TemporaryDirectory(prefix="crisp-mlflow-") as scratch:
+                Path(scratch, file).write_bytes(content)
+                self._client.log_artifacts(registered.run_id, scratch, PORTABLE)
+            # The checksum last: where it stands, the file is there.
+            for name, value in short_tags(tags).items():
+                self._client.set_model_version_tag(registered.name, registered.version, name, value)
+        except (MlflowException, OSError) as error:
+            raise TrackingError(
+                f"mlflow: cannot keep {file} with {registered.name} {registered.version} ({error})",
+                hint="is the store of artifacts up, and may it be written to?",
+            ) from error
+        return f"runs:/{registered.run_id}/{PORTABLE}/{file}"
 
     def _log_model(self, model: PipelineModel, example: DataFrame) -> str:
         import mlflow

@@ -6,10 +6,12 @@ A workspace in S3 cannot hold MLflow's database. Everything that a server would 
     tracking/<run_id>/<step>/<id>/artifacts/...   texts
     registry/<name>/<version>.json                one registered version; the highest is the newest
     registered/<name>/<id>/...                    its pipeline
+    registered/<name>/v<version>-<digest>/...     a file attached to a version, and its tags
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -155,6 +157,16 @@ class ObjectsStepTracker:
         ):
             version += 1
         return Registered(name, str(version), uri, alias, self.run_id)
+
+    def attach(
+        self, registered: Registered, file: str, content: bytes, *, tags: Mapping[str, str]
+    ) -> str:
+        """Keep a file with a registered version, and its tags beside it."""
+        digest = hashlib.sha256(content).hexdigest()
+        folder = f"registered/{registered.name}/v{registered.version}-{digest[:12]}"
+        self._objects.put_if_absent(f"{folder}/{file}", content)
+        _put(self._objects, f"{folder}/tags.json", dict(tags))
+        return self._objects.uri(f"{folder}/{file}")
 
     def end(self, how: Mapping[str, str]) -> None:
         """Write what was recorded."""

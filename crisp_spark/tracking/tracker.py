@@ -97,6 +97,18 @@ class StepTracker(Protocol):
         """
         ...
 
+    def attach(
+        self, registered: Registered, file: str, content: bytes, *, tags: Mapping[str, str]
+    ) -> str:
+        """Keep a file with a registered version: beside its model, with tags on the version.
+
+        Attaching the same file again changes nothing.
+
+        Returns:
+            Where it lies, as the tracker finds it.
+        """
+        ...
+
 
 class Tracker(Protocol):
     """Records of a run of the flow."""

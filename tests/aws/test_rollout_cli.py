@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 import zipfile
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ from crisp_spark.serving.files import pack
 from crisp_spark.spec.load import load_project
 from tests import tiny_project
 from tests.aws.test_schedule_cli import Recorder
+from tests.unit.test_challenger import line
 from tests.unit.test_serving import ARRAYS, PASSED, description
 
 REGISTERED = {"name": "tiny", "uri": "models:/tiny/1", "alias": "champion", "run_id": "r"}
@@ -189,6 +191,44 @@ def test_the_alias_goes_back_and_every_move_is_told(crisp, deployed, wheels):
     assert "no version 9" in err
 
 
+def test_a_challenger_is_published_beside_and_promoted(crisp, deployed, wheels, aws, bucket):
+    shadow = ("--set", "deployment.endpoint.shadow=challenger")
+    upload = ("deploy", "--to", "ecs", "--upload", "--by", "Ada")
+    deployed("1")
+    assert crisp(*upload)[0] == 0
+    deployed("2")
+    code, out, err = crisp(*upload, "--alias", "challenger", *shadow)
+    assert code == 0, err
+    assert "challenger -> 2" in out
+    told = json.loads(crisp("aliases", "--json")[1])
+    assert [one["version"] for one in told] == ["1"]
+    (move,) = json.loads(crisp("aliases", "--alias", "challenger", "--json")[1])
+    listed = aws.s3.list_objects_v2(Bucket=bucket, Prefix="crisp/models/tiny/bundles")["Contents"]
+    assert any(move["digest"] in one["Key"] for one in listed)
+    code, out, err = crisp("promote", "--reason", "more often right", "--by", "Bo", *shadow)
+    assert (code, out.strip()) == (0, "champion -> 2 (move 2, by Bo: more often right)"), err
+    kinds = [one["kind"] for one in json.loads(crisp("aliases", "--json")[1])]
+    assert kinds == ["deploy", "promote"]
+    assert "champion -> 1" in crisp("rollback", "--reason", "complaints", "--by", "Bo")[1]
+
+
+def test_logs_of_an_endpoint_are_compared_on_the_command_line(crisp, tmp_path):
+    log = tmp_path / "endpoint.log"
+    outcomes = [["k1", "true", True, 0.9, "false", False, 0.2]]
+    log.write_text(f"{line(outcomes=outcomes)}\nsomething else\n")
+    code, out, err = crisp("challenger", str(log), "--no-labels", "--json")
+    assert code == 0, err
+    (found,) = json.loads(out)
+    assert (found["champion"], found["challenger"]) == ("late 1", "late 2")
+    assert found["difference"]["class_changes"] == 1
+    assert (found["keyed_rows"], found["outcomes"]) == (1, None)
+    code, out, _ = crisp("challenger", str(log))
+    assert code == 0
+    assert "1 (50.00%)" in out
+    log.write_text("nothing\n")
+    assert "CRISP_SHADOW" in crisp("challenger", str(log))[1]
+
+
 def test_an_alias_without_moves_says_what_to_do(crisp):
     code, out, _ = crisp("aliases")
     assert code == 0
@@ -203,6 +243,11 @@ def test_an_alias_without_moves_says_what_to_do(crisp):
         (("deploy", "--to", "lambda", "--out", "x", "--parameter", "A"), "NAME=VALUE"),
         (("deploy", "--to", "lambda", "--out", "x"), "no model was deployed"),
         (("serve",), "no model was deployed"),
+        (("promote", "--reason", "x"), "names no alias"),
+        (("promote", "--reason", "x", "--to", "challenger"), "points at nothing"),
+        (("challenger", "nowhere.log"), "cannot read nowhere.log"),
+        (("deploy", "--to", "ecs", "--alias", "a", "--apply"), "goes with --upload alone"),
+        (("deploy", "--to", "ecs", "--alias", "a"), "goes with --upload alone"),
     ],
 )
 def test_a_wrong_call_is_explained(crisp, words, message):
@@ -225,9 +270,12 @@ def test_a_damaged_bundle_is_not_published(crisp, deployed, project):
     assert "is damaged" in err
 
 
-def test_the_deployed_model_answers_on_this_machine(deployed, project):
+def test_the_deployed_model_answers_on_this_machine(deployed, project, tmp_path):
     deployed("1")
+    challenger = tmp_path / "challenger.zip"
+    challenger.write_bytes(pack(description(version="2"), ARRAYS, PASSED))
     call = [sys.executable, "-m", "crisp_spark", "serve", "--port", "0", "--project", str(project)]
+    call += ["--shadow", str(challenger)]
     with subprocess.Popen(call, stderr=subprocess.PIPE, text=True, env=dict(os.environ)) as server:
         try:
             said = server.stderr.readline()
@@ -242,6 +290,13 @@ def test_the_deployed_model_answers_on_this_machine(deployed, project):
             with urllib.request.urlopen(request, timeout=30) as reply:
                 (answer,) = json.load(reply)["predictions"]
             assert (answer["prediction"], answer["score"]) == ("no", 0.5)
+            metrics, until = address.replace("invocations", "metrics"), time.monotonic() + 20
+            told = ""
+            while "crisp_shadow_rows_total 1\n" not in told:
+                assert time.monotonic() < until, told
+                with urllib.request.urlopen(metrics, timeout=30) as reply:
+                    told = reply.read().decode()
+            assert "crisp_shadow_score_difference_max 0.0\n" in told
         finally:
             server.send_signal(signal.SIGINT)
             server.wait(timeout=30)

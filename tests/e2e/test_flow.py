@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pyspark.sql import functions as F
 
+from crisp_spark.engine.tables import read_table
 from crisp_spark.flow import FLOW, STEP_NAMES
+from crisp_spark.run.challenger import compare_logged, read_comparisons
+from crisp_spark.run.deployed import deployed_bundle
+from crisp_spark.run.job import run_job
 from crisp_spark.run.runner import run_flow
 from crisp_spark.run.status import report_file, result_of, status_of
 from crisp_spark.run.workspace import Workspace
+from crisp_spark.serving import load_bundle
+from crisp_spark.serving.endpoint.holding import FixedModel
+from crisp_spark.serving.endpoint.loading import BundleModel
+from crisp_spark.serving.endpoint.service import Endpoint, Request
+from crisp_spark.serving.endpoint.shadow import Shadow
+from crisp_spark.spec.columns import quoted
 from crisp_spark.spec.load import load_project
+from crisp_spark.spec.signals import watched_metrics
 from tests import tiny_project
+from tests.embedded_metrics import extracted
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).with_name("golden.json")
@@ -120,6 +135,84 @@ def test_mlflow_holds_the_run_its_steps_and_its_trials(first):
     assert {parent[r.info.run_id] for r in trials} == {steps["sweep"].info.run_id}
     assert all("roc_auc" in " ".join(r.data.metrics) for r in trials)
     assert {r.info.status for r in runs} == {"FINISHED"}
+
+
+def test_the_bundle_is_an_artifact_of_the_registered_version(first, tmp_path):
+    import mlflow
+
+    project, _ = first
+    uri = f"sqlite:///{Workspace(project).folder}/mlflow.db"
+    client = mlflow.MlflowClient(uri, uri)
+    deployed = result_of(project, "deploy")
+    version = client.get_model_version_by_alias("tiny", "champion")
+    artifact = f"runs:/{version.run_id}/portable/model.crisp.zip"
+    assert deployed.portable.artifact == artifact
+    file = client.download_artifacts(version.run_id, "portable/model.crisp.zip", str(tmp_path))
+    content = Path(file).read_bytes()
+    assert version.tags["crisp.portable.sha256"] == hashlib.sha256(content).hexdigest()
+    assert version.tags["crisp.portable.bytes"] == str(len(content))
+    assert content == deployed_bundle(project)[0]
+    assert (load_bundle(content).name, load_bundle(content).version) == (
+        "tiny",
+        str(version.version),
+    )
+
+
+def test_the_job_that_monitors_tells_its_signals(first, capfd):
+    project, _ = first
+    assert run_job("monitor", ["--project", str(project.path)]) == 0
+    line, summary = capfd.readouterr().out.splitlines()
+    assert json.loads(summary)["steps"]["monitor"]["state"] == "skipped"
+    found = extracted(line)
+    assert {where for _, _, where in found} == {frozenset({("Project", "tiny"), ("Model", "tiny")})}
+    result = result_of(project, "monitor")
+    limits = {m.name: (m.signal, x) for m, x in watched_metrics(project.spec.deployment.monitoring)}
+    above = {
+        limits[name][0]
+        for (_, name, _), value in found.items()
+        if name in limits and name != "ModelAgeDays" and value > limits[name][1]
+    }
+    assert above == {alarm.signal for alarm in result.alarms if alarm.signal != "stale"}
+
+
+class NeverAlerts(BundleModel):
+    """The champion's bundle with the decisions of a model that has learned nothing."""
+
+    def answers(self, columns, rows):
+        return [replace(one, decision=False) for one in super().answers(columns, rows)]
+
+
+def test_champion_and_challenger_are_held_against_outcomes(first, spark_session, tmp_path):
+    project, _ = first
+    workspace = Workspace(project)
+    bundle = load_bundle(deployed_bundle(project)[0])
+    log: list[str] = []
+    shadow = Shadow(lambda: FixedModel(NeverAlerts(bundle)), log=log.append)
+    endpoint = Endpoint(FixedModel(BundleModel(bundle)), log=log.append, shadow=shadow)
+    split = workspace.commits.current("split")
+    names = [one.name for one in endpoint._holder.current().fields]
+    for table in ("test", "later"):
+        frame = read_table(workspace.objects, spark_session, split.tables[table])
+        records = [json.loads(row) for row in frame.select(*map(quoted, names)).toJSON().collect()]
+        body = {"dataframe_records": [dict.fromkeys(names) | record for record in records]}
+        request = Request("POST", "/invocations", json.dumps(body).encode())
+        assert endpoint.handle(request).status == 200
+    shadow.wait()
+    file = tmp_path / "endpoint.log"
+    file.write_text("\n".join(log))
+    (found,) = compare_logged(project, read_comparisons([file]))
+
+    predictions = workspace.commits.current("evaluate").tables["predictions"]
+    judged = read_table(workspace.objects, spark_session, predictions).select(
+        F.expr("_crisp_label = 1") == F.col("_crisp_decision"),
+        F.expr("_crisp_label = 0"),
+        F.col("_crisp_decision"),
+    ).where("_crisp_label IS NOT NULL").collect()  # fmt: skip
+    assert found.outcomes.rows == len(judged) == found.keyed_rows > 100
+    assert found.outcomes.champion == pytest.approx(sum(row[0] for row in judged) / len(judged))
+    assert found.outcomes.challenger == pytest.approx(sum(row[1] for row in judged) / len(judged))
+    assert found.difference.class_changes == sum(row[2] for row in judged) > 0
+    assert found.outcomes.p_value < 0.01
 
 
 def test_again_skips_everything_and_starts_no_spark(first):

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 
@@ -8,9 +8,11 @@ from crisp_spark.deployment.drift import population_stability_index
 from crisp_spark.deployment.monitor import Times, Watched, judge_column, measure_monitoring
 from crisp_spark.deployment.monitor_bins import MOST_CATEGORIES, BinnedColumn, measure_bins
 from crisp_spark.deployment.monitor_quality import judge_quality
+from crisp_spark.deployment.signals import signal_values
 from crisp_spark.results.base import Verdict
 from crisp_spark.results.evaluate import EvaluateResult, MetricValue, SplitEvaluation, StabilityRow
 from crisp_spark.spec.deployment import MonitoringSpec
+from crisp_spark.spec.signals import watched_metrics
 
 LIMITS = MonitoringSpec(min_rows=20)
 
@@ -150,6 +152,15 @@ def test_alarms_name_exactly_what_moved(result):
         ("performance", "roc_auc"),
     }
     assert result.verdict is Verdict.FAIL
+
+
+def test_signals_are_above_their_limits_where_alarms_were_raised(result):
+    limits = {metric.signal: limit for metric, limit in watched_metrics(LIMITS)}
+    values = signal_values(result, datetime(2026, 3, 1, tzinfo=UTC))
+    above = {
+        name for name, found in values.items() if name in limits and found.value > limits[name]
+    }
+    assert above == {alarm.signal for alarm in result.alarms}
 
 
 def test_personal_values_are_not_shown(result):

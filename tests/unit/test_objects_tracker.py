@@ -7,7 +7,7 @@ import pytest
 
 from crisp_spark.engine.objects import LocalObjects
 from crisp_spark.tracking.objects_tracker import ObjectsTracker
-from crisp_spark.tracking.tracker import Trial
+from crisp_spark.tracking.tracker import Registered, Trial
 
 
 class FakeModel:
@@ -63,3 +63,22 @@ def test_versions_of_a_model_count_up(tmp_path):
     assert FakeModel.saved == [one.uri for one in made]
     kept = json.loads(objects.read("registry/churn/000002.json"))
     assert (kept["uri"], kept["alias"], kept["columns"]) == (made[1].uri, "live", ["a", "b"])
+
+
+def test_a_file_is_kept_beside_a_version_with_its_tags(tmp_path):
+    objects = LocalObjects(tmp_path)
+    model = Registered("churn", "2", "uri", "live", "r1")
+    with ObjectsTracker(objects, "r1", tags={}).step("deploy", tags={}) as step:
+        places = {step.attach(model, "m.zip", b"content", tags={"sha256": "x"}) for _ in range(2)}
+        places.add(step.attach(model, "m.zip", b"other", tags={"sha256": "y"}))
+    keys = [item.key for item in objects.stat("registered/churn")]
+    assert sorted(key.rsplit("/", 1)[1] for key in keys) == [
+        "m.zip",
+        "m.zip",
+        "tags.json",
+        "tags.json",
+    ]
+    assert {objects.uri(key) for key in keys if key.endswith(".zip")} == places
+    assert {objects.read(key) for key in keys if key.endswith(".zip")} == {b"content", b"other"}
+    found = [json.loads(objects.read(key)) for key in keys if key.endswith(".json")]
+    assert sorted(one["sha256"] for one in found) == ["x", "y"]

@@ -33,6 +33,7 @@ VARIANTS = (
     (
         PLACE,
         "deployment.endpoint.follow=true",
+        "deployment.endpoint.shadow=challenger",
         "deployment.endpoint.strategy=linear",
         "deployment.endpoint.architecture=x86_64",
         "deployment.endpoint.concurrency=20",
@@ -40,6 +41,8 @@ VARIANTS = (
         'deployment.endpoint.callers=["arn:aws:iam::111122223333:role/app"]',
         "deployment.endpoint.inbox=s3://orders-data/in",
         "deployment.endpoint.outbox=s3://orders-data/scored",
+        "deployment.monitoring.owner=ops@example.com",
+        "deployment.monitoring.wasserstein_limit=0.25",
     ),
     (PLACE, "deployment.endpoint.strategy=all_at_once"),
 )
@@ -96,7 +99,9 @@ def test_a_new_package_is_a_new_version_that_codedeploy_moves_to():
     assert alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]["DeploymentGroupName"]
     group = first["Group"]["Properties"]
     alarms = {one["Name"]["Ref"] for one in group["AlarmConfiguration"]["Alarms"]}
-    assert alarms == {name for name, one in first.items() if one["Type"].endswith("::Alarm")}
+    own = {name for name, one in first.items() if one["Type"].endswith("::Alarm")}
+    # Drift is no fault of a version.
+    assert alarms == {name for name in own if not name.startswith("Monitor")}
     assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
     routing = first["Config"]["Properties"]["TrafficRoutingConfig"]
     assert routing["TimeBasedCanary"] == {"CanaryPercentage": 10, "CanaryInterval": 10}
@@ -146,6 +151,26 @@ def test_a_pipeline_tests_before_it_deploys_and_asks_a_person():
     assert any("--to lambda --upload" in line for line in PACKAGE["phases"]["build"]["commands"])
 
 
+def test_the_shadow_is_named_to_every_endpoint_that_has_one():
+    names = {
+        kind: json.dumps(made(kind, *VARIANTS[1])) + "".join(files)
+        for kind, files in {
+            "lambda": (),
+            "ecs": (),
+            "ec2": revision_files(planned("ec2", *VARIANTS[1])).values(),
+        }.items()
+    }
+    assert '"CRISP_SHADOW": "challenger"' in names["lambda"]
+    assert '{"Name": "CRISP_SHADOW", "Value": "challenger"}' in names["ecs"]
+    assert "CRISP_SHADOW=challenger" in names["ec2"]
+    assert "CRISP_SHADOW" not in json.dumps(made("ecs", PLACE))
+
+
+def test_a_function_that_carries_its_model_has_no_shadow():
+    with pytest.raises(UsageError, match="finds no second one"):
+        planned("lambda", PLACE, "deployment.endpoint.shadow=challenger")
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -155,6 +180,7 @@ def test_a_pipeline_tests_before_it_deploys_and_asks_a_person():
             "lies below inbox",
         ),
         (("deployment.endpoint.least_tasks=9",), "above most_tasks"),
+        (("deployment.endpoint.shadow=champion",), "name another one"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(settings, words):

@@ -82,6 +82,8 @@ def test_example_is_what_is_generated(name):
             "targets.prod.schedule.audit=false",
             "targets.prod.schedule.notify_success=true",
             "targets.prod.schedule.window_minutes=15",
+            "deployment.monitoring.owner=ops@example.com",
+            "deployment.monitoring.wasserstein_limit=0.25",
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from pathlib import Path
@@ -13,7 +14,7 @@ from crisp_spark.engine.objects import LocalObjects
 from crisp_spark.errors import TrackingError
 from crisp_spark.tracking import trial_writer
 from crisp_spark.tracking.mlflow_tracker import MlflowTracker
-from crisp_spark.tracking.tracker import Trial
+from crisp_spark.tracking.tracker import Registered, Trial
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +66,46 @@ def test_every_trial_is_in_the_table_and_the_best_have_runs(store, tmp_path, mon
     assert table["columns"][:2] == ["trial", "depth"]
     assert [row[0] for row in table["data"]] == [f"t{at:03d}" for at in range(8)]
     assert client.get_run(step.run_id).info.status == "FINISHED"
+
+
+def registered(client, run_id) -> Registered:
+    """A version in the registry, as a step has left it."""
+    client.create_registered_model("late")
+    version = client.create_model_version("late", f"runs:/{run_id}/model", run_id=run_id)
+    return Registered("late", str(version.version), "models:/late/1", "champion", run_id)
+
+
+def test_a_file_is_kept_with_the_run_and_its_checksum_with_the_version(tmp_path):
+    uri = f"sqlite:///{tmp_path / 'own.db'}"
+    client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+    with tracker_of(uri, tmp_path).step("deploy", tags={}) as step:
+        model = registered(client, step.run_id)
+    content = b"PK" + bytes(range(256))
+    digest = hashlib.sha256(content).hexdigest()
+    # An attempt that died left a version behind: the next one, a run of its own, goes on with it.
+    with tracker_of(uri, tmp_path, "r2").step("deploy", tags={}) as again:
+        for _ in range(2):
+            place = again.attach(model, "model.crisp.zip", content, tags={"sha256": digest})
+    assert place == f"runs:/{model.run_id}/portable/model.crisp.zip"
+    mlflow.set_tracking_uri(uri)
+    file = mlflow.artifacts.download_artifacts(place, dst_path=str(tmp_path / "back"))
+    mlflow.set_tracking_uri(None)
+    assert Path(file).read_bytes() == content
+    version = client.get_model_version("late", "1")
+    assert version.tags == {"sha256": digest}
+    assert version.run_id == model.run_id != again.run_id
+    assert [one.path for one in client.list_artifacts(model.run_id)] == ["portable"]
+
+
+def test_a_file_that_cannot_be_kept_is_an_error_and_leaves_no_checksum(tmp_path):
+    uri = f"sqlite:///{tmp_path / 'own.db'}"
+    client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+    (tmp_path / "artifacts").write_text("a file where a folder should be")
+    with tracker_of(uri, tmp_path).step("deploy", tags={}) as step:
+        model = registered(client, step.run_id)
+        with pytest.raises(TrackingError, match=r"cannot keep model\.crisp\.zip with late 1"):
+            step.attach(model, "model.crisp.zip", b"content", tags={"sha256": "x"})
+    assert client.get_model_version("late", "1").tags == {}
 
 
 def test_a_store_that_goes_away_loses_nothing(store, tmp_path, caplog, monkeypatch):

@@ -15,7 +15,13 @@ from crisp_spark.aws.rollout.service import (
     model_rights,
     variables,
 )
-from crisp_spark.aws.rollout.watching import dashboard, log_group, model_alarms, topic
+from crisp_spark.aws.rollout.watching import (
+    dashboard,
+    log_group,
+    model_alarms,
+    monitoring_alarms,
+    topic,
+)
 from crisp_spark.aws.schedule.cloudformation import (
     Resource,
     allow,
@@ -44,6 +50,7 @@ def ec2_template(plan: RolloutPlan) -> dict[str, Any]:
     resources = {
         **topic(plan),
         **model_alarms(plan),
+        **monitoring_alarms(plan),
         **dashboard(plan),
         **load_balancer(plan, ("Targets",)),
         **_machines(plan, logs),

@@ -13,7 +13,13 @@ from crisp_spark.aws.rollout.service import (
     model_rights,
     variables,
 )
-from crisp_spark.aws.rollout.watching import dashboard, log_group, model_alarms, topic
+from crisp_spark.aws.rollout.watching import (
+    dashboard,
+    log_group,
+    model_alarms,
+    monitoring_alarms,
+    topic,
+)
 from crisp_spark.aws.schedule.cloudformation import Resource, att, ref, role, sub
 
 PARAMETERS: dict[str, Any] = NETWORK | {
@@ -32,6 +38,7 @@ def ecs_template(plan: RolloutPlan) -> dict[str, Any]:
     resources = {
         **topic(plan),
         **model_alarms(plan),
+        **monitoring_alarms(plan),
         **dashboard(plan),
         **load_balancer(plan, ("Blue", "Green")),
         **_roles(plan, logs),

@@ -12,6 +12,7 @@ from crisp_spark.aws.rollout.watching import (
     log_group,
     metric,
     model_alarms,
+    monitoring_alarms,
     topic,
 )
 from crisp_spark.aws.schedule.cloudformation import (
@@ -54,6 +55,7 @@ def lambda_template(plan: RolloutPlan, *, digest: str = "") -> dict[str, Any]:
     resources = {
         **topic(plan),
         **model_alarms(plan),
+        **monitoring_alarms(plan),
         **dashboard(plan),
         **_function(plan, version),
         **_moves(plan),
@@ -80,6 +82,8 @@ def environment(plan: RolloutPlan) -> dict[str, str]:
             "CRISP_ALIAS": plan.alias,
             "CRISP_REFRESH_SECONDS": f"{plan.endpoint.refresh_seconds:g}",
         }
+    if plan.endpoint.shadow:
+        found["CRISP_SHADOW"] = plan.endpoint.shadow
     if plan.endpoint.outbox:
         found["CRISP_OUTPUT"] = plan.endpoint.outbox
     return found

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from crisp_spark.aws.schedule.signals import SignalWatch
 from crisp_spark.aws.schedule.stack import LONGEST_NAME, Place, place_of
 from crisp_spark.errors import UsageError
 from crisp_spark.spec.compute import AwsCompute
-from crisp_spark.spec.deployment import EndpointSpec
+from crisp_spark.spec.deployment import EndpointSpec, MonitoringSpec
 from crisp_spark.spec.load import LoadedProject
 
 NAMESPACE = "crisp_spark/serving"
@@ -30,6 +31,7 @@ class RolloutPlan:
         endpoint: How it is set up.
         artifacts: Where code, bundles and templates lie.
         region: Region.
+        monitoring: Limits and owners of what is watched about the model.
     """
 
     project: str
@@ -39,6 +41,7 @@ class RolloutPlan:
     endpoint: EndpointSpec
     artifacts: Place
     region: str
+    monitoring: MonitoringSpec
 
     @property
     def name(self) -> str:
@@ -62,6 +65,12 @@ class RolloutPlan:
         return [{"Key": "crisp:project", "Value": self.project}]
 
     @property
+    def signals(self) -> SignalWatch:
+        """What is watched about the model by its monitoring."""
+        tags = {"Tags": self.tags}
+        return SignalWatch(self.name, self.project, self.model, self.monitoring, tags)
+
+    @property
     def dimensions(self) -> list[dict[str, str]]:
         """What the endpoint's own metrics are split by, whatever the version."""
         stage = "lambda" if self.kind == "lambda" else "container"
@@ -80,6 +89,11 @@ def plan_rollout(project: LoadedProject, kind: str) -> RolloutPlan:
     endpoint, name = spec.deployment.endpoint, spec.project.name
     if len(name) > LONGEST_NAME:
         raise UsageError(f"project.name: an endpoint takes {LONGEST_NAME} characters, got {name!r}")
+    if kind == "lambda" and endpoint.shadow and not endpoint.follow:
+        raise UsageError(
+            "deployment.endpoint.shadow: a function that carries its model finds no second one",
+            hint="deployment.endpoint.follow: true takes both from S3",
+        )
     compute = project.compute
     uri = endpoint.artifacts or (compute.artifacts if isinstance(compute, AwsCompute) else "")
     place = place_of(uri)
@@ -97,6 +111,7 @@ def plan_rollout(project: LoadedProject, kind: str) -> RolloutPlan:
         endpoint=endpoint,
         artifacts=place,
         region=region,
+        monitoring=spec.deployment.monitoring,
     )
 
 

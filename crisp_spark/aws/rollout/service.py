@@ -185,10 +185,11 @@ def model_rights(plan: RolloutPlan, logs: str) -> list[Statement]:
 
 def variables(plan: RolloutPlan) -> dict[str, str]:
     """Return the variables of an endpoint on ECS or EC2."""
-    return {
+    found = {
         "CRISP_STAGE": "container",
         "CRISP_MODEL": plan.models_uri,
         "CRISP_ALIAS": plan.alias,
         "CRISP_REFRESH_SECONDS": f"{plan.endpoint.refresh_seconds:g}",
         "CRISP_MOST_ROWS": str(plan.endpoint.most_rows),
     }
+    return found | ({"CRISP_SHADOW": plan.endpoint.shadow} if plan.endpoint.shadow else {})

@@ -16,6 +16,7 @@ from crisp_spark.aws.schedule.cloudformation import (
     ref,
     sub,
 )
+from crisp_spark.aws.schedule.signals import owner_topics, signal_alarms, signal_widgets
 
 _MINUTE = 60
 
@@ -140,6 +141,14 @@ def model_alarms(plan: RolloutPlan) -> dict[str, Resource]:
     }
 
 
+def monitoring_alarms(plan: RolloutPlan) -> dict[str, Resource]:
+    """Return the alarms on the model's monitoring, and the topics of their owners.
+
+    They tell people; no roll-out is taken back by them, because drift is no fault of a version.
+    """
+    return {**owner_topics(plan.signals), **signal_alarms(plan.signals, Tags=plan.tags)}
+
+
 def dashboard(plan: RolloutPlan) -> dict[str, Resource]:
     """Return the dashboard of an endpoint."""
     model, stage = (one["Value"] for one in plan.dimensions)
@@ -165,6 +174,10 @@ def dashboard(plan: RolloutPlan) -> dict[str, Resource]:
         widget("Trouble", ("ServerErrors", "BadRequests", "FallbackRows"), "Sum", 1),
         widget("Time of an answer, 99th percentile (ms)", ("Latency",), "p99", 2),
         widget("Cold starts", ("ColdStarts",), "Sum", 3),
+    ]
+    widgets += [
+        {"type": "metric", "x": 8 * place, "y": 12, "width": 8, "height": 6, "properties": row}
+        for place, row in enumerate(signal_widgets(plan.signals))
     ]
     return {
         "Dashboard": {

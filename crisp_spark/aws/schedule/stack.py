@@ -10,10 +10,13 @@ from urllib.parse import urlsplit
 
 from crisp_spark.aws.emr.delivery import PackageRefs
 from crisp_spark.aws.emr.plan import EmrPlan, plan_cluster
+from crisp_spark.aws.schedule.cloudformation import ref
 from crisp_spark.aws.schedule.plan import MachinePlan
+from crisp_spark.aws.schedule.signals import SignalWatch
 from crisp_spark.errors import UsageError
 from crisp_spark.spec.compute import EmrCompute
 from crisp_spark.spec.data import CatalogSource, FileSource
+from crisp_spark.spec.deployment import MonitoringSpec
 from crisp_spark.spec.project import ProjectSpec
 from crisp_spark.spec.schedule import ScheduleSpec
 
@@ -62,6 +65,8 @@ class StackPlan:
         secrets: Names of secrets in Secrets Manager that the project file refers to.
         databases: Databases of the Glue catalog that are read.
         cluster: Plan of the cluster.
+        model: Name of the model.
+        monitoring: Limits and owners of what is watched about it.
     """
 
     project: str
@@ -73,11 +78,19 @@ class StackPlan:
     secrets: tuple[str, ...]
     databases: tuple[str, ...]
     cluster: EmrPlan
+    model: str
+    monitoring: MonitoringSpec
 
     @property
     def name(self) -> str:
         """Name of the stack and of what it makes."""
         return f"crisp-{self.project.lower().replace('_', '-')}"
+
+    @property
+    def signals(self) -> SignalWatch:
+        """What is watched about the model; messages are encrypted with the stack's key."""
+        key = {"KmsMasterKeyId": ref("Key")}
+        return SignalWatch(self.name, self.project, self.model, self.monitoring, key)
 
     @property
     def security(self) -> dict[str, Any] | None:
@@ -154,6 +167,8 @@ def plan_stack(spec: ProjectSpec, target: str | None, resolved: Mapping[str, Any
         secrets=tuple(sorted(set(_SECRET.findall(str(resolved))))),
         databases=tuple(sorted(_databases(spec))),
         cluster=plan_cluster(compute, project=spec.project.name, package=_package(compute)),
+        model=spec.deployment.model_name or spec.project.name,
+        monitoring=spec.deployment.monitoring,
     )
 
 

@@ -16,10 +16,11 @@ from crisp_spark.aws.schedule.cloudformation import (
     ref,
     sub,
 )
+from crisp_spark.aws.schedule.signals import owner_topics, signal_alarms, signal_widgets
 from crisp_spark.aws.schedule.stack import StackPlan
 
 _FIVE_MINUTES = 300
-_WIDE, _HALF, _HIGH = 24, 12, 6
+_WIDE, _HALF, _THIRD, _HIGH = 24, 12, 8, 6
 
 _CLUSTER_METRICS = (
     ("AppsRunning", "Applications running"),
@@ -32,10 +33,11 @@ _CLUSTER_METRICS = (
 
 
 def watching(plan: StackPlan) -> dict[str, Resource]:
-    """Return topic, alarms, dashboard and log groups."""
-    alarms = _alarms(plan)
+    """Return topics, alarms, dashboard and log groups."""
+    alarms = {**_alarms(plan), **signal_alarms(plan.signals)}
     return {
         **_topic(plan),
+        **owner_topics(plan.signals),
         **_logs(plan),
         **alarms,
         "Dashboard": {
@@ -163,6 +165,7 @@ def _dashboard(plan: StackPlan, alarms: list[str]) -> dict[str, Any]:
         ),
         _metrics("Runs", runs, period=86_400),
         _metrics("Time of a run, in milliseconds", time, period=86_400),
+        *(_widget("metric", _THIRD, **row) for row in signal_widgets(plan.signals)),
         *(_metrics(title, [_search(name)]) for name, title in _CLUSTER_METRICS),
         _widget(
             "log",

@@ -11,6 +11,7 @@ from crisp_spark.results.deploy import DeployResult, PortableModel, RegisteredMo
 from crisp_spark.results.evaluate import EvaluateResult
 from crisp_spark.results.sweep import SweepResult
 from crisp_spark.run.steprun import Note, Outcome, StepRun
+from crisp_spark.tracking.tracker import Registered
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -98,7 +99,7 @@ def _portable(run: StepRun, deployed: DeployResult) -> tuple[Portable | None, st
     try:
         contract = contract_of(deployed, spec.score)
         reference = reference_statistics(run.read("train"), [item.name for item in contract.inputs])
-        facts = {"reference": reference}
+        facts = {"reference": reference, "key": deployed.key}
         return make_portable(run.model(MODEL), contract, run.read("test"), facts=facts), ""
     except NotPortableError as error:
         if spec.portable == "required":
@@ -109,17 +110,25 @@ def _portable(run: StepRun, deployed: DeployResult) -> tuple[Portable | None, st
 def _written(
     run: StepRun, model: RegisteredModel | None, made: Portable | None, why: str
 ) -> PortableModel | None:
-    """Write the bundle beside the step, under the registered name and version."""
+    """Write the bundle beside the step and the registered version, under its name and number."""
     if model is None or (made is None and not why):
         return None
     if made is None:
         return PortableModel(written=False, reason=why)
     content = made.packed(model.name, model.version)
     run.write_file(BUNDLE, content)
+    sha256 = hashlib.sha256(content).hexdigest()
+    artifact = run.tracker.attach(
+        Registered(model.name, model.version, model.uri, model.alias, model.run_id),
+        BUNDLE,
+        content,
+        tags={"crisp.portable.bytes": str(len(content)), "crisp.portable.sha256": sha256},
+    )
     return PortableModel(
         written=True,
         file=BUNDLE,
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=sha256,
+        artifact=artifact,
         bytes=len(content),
         rows_compared=made.parity.rows,
         prediction_mismatches=made.parity.prediction_mismatches,

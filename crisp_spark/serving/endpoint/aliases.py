@@ -56,7 +56,7 @@ class Move:
         at: When, in UTC.
         by: Who moved it.
         reason: Why.
-        kind: ``deploy`` or ``rollback``.
+        kind: ``deploy``, ``promote`` or ``rollback``.
         format: Version of this record.
     """
 

@@ -7,10 +7,9 @@ import sys
 from collections.abc import Sequence
 
 from crisp_spark.errors import CrispError, UsageError
-from crisp_spark.serving.endpoint.holding import open_holder, settings_of
+from crisp_spark.serving.endpoint.holding import open_endpoint, settings_of
 from crisp_spark.serving.endpoint.loading import load
 from crisp_spark.serving.endpoint.on_http import run_server
-from crisp_spark.serving.endpoint.service import Endpoint
 
 SAGEMAKER_MODEL = "/opt/ml/model"
 """Where SageMaker puts a model, and this image keeps one that it was built with."""
@@ -29,9 +28,7 @@ def main(arguments: Sequence[str]) -> int:
         if list(arguments) not in ([], ["serve"]):
             raise UsageError(f"container: serve is the only command, got {list(arguments)}")
         settings = settings_of(os.environ, stage="container", model=SAGEMAKER_MODEL)
-        endpoint = Endpoint(
-            open_holder(settings, load), limits=settings.limits, stage=settings.stage
-        )
+        endpoint = open_endpoint(settings, load)
         host = os.environ.get("CRISP_HOST") or _EVERYWHERE
         run_server(endpoint, host=host, port=int(os.environ.get("CRISP_PORT") or _PORT))
     except CrispError as error:

@@ -6,7 +6,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 
@@ -20,7 +20,8 @@ from crisp_spark.serving.endpoint.aliases import (
 )
 from crisp_spark.serving.endpoint.reading import Limits
 from crisp_spark.serving.endpoint.s3 import S3
-from crisp_spark.serving.endpoint.service import Holder
+from crisp_spark.serving.endpoint.service import Endpoint, Holder
+from crisp_spark.serving.endpoint.shadow import Shadow
 from crisp_spark.serving.endpoint.signature import Model
 
 Load = Callable[[Path], Model]
@@ -120,6 +121,7 @@ class Settings:
         alias: Alias to follow; empty where ``model`` is a bundle (``CRISP_ALIAS``).
         refresh_seconds: Time between two looks at the alias (``CRISP_REFRESH_SECONDS``).
         stage: Where it runs, for metrics (``CRISP_STAGE``).
+        shadow: Alias of a second model that scores the same requests beside (``CRISP_SHADOW``).
         output: Where answers to files go (``CRISP_OUTPUT``).
         limits: What one request may cost (``CRISP_MOST_BYTES``, ``CRISP_MOST_ROWS``,
             ``CRISP_MOST_SECONDS``).
@@ -129,6 +131,7 @@ class Settings:
     alias: str = ""
     refresh_seconds: float = 60.0
     stage: str = "local"
+    shadow: str = ""
     output: str = ""
     limits: Limits = field(default_factory=Limits)
 
@@ -153,6 +156,7 @@ def settings_of(environ: Mapping[str, str], *, stage: str, model: str = "") -> S
         alias=environ.get("CRISP_ALIAS", ""),
         refresh_seconds=_number(environ, "CRISP_REFRESH_SECONDS", 60.0),
         stage=environ.get("CRISP_STAGE") or stage,
+        shadow=environ.get("CRISP_SHADOW", ""),
         output=environ.get("CRISP_OUTPUT", ""),
         limits=Limits(
             bytes=int(_number(environ, "CRISP_MOST_BYTES", limits.bytes)),
@@ -193,4 +197,39 @@ def open_holder(settings: Settings, load: Load) -> Holder:
         load,
         refresh_seconds=settings.refresh_seconds,
         cache=Path(os.environ.get("CRISP_CACHE") or tempfile.gettempdir()) / "crisp-bundles",
+    )
+
+
+def open_shadow(settings: Settings, load: Load) -> Shadow | None:
+    """Return what follows the alias in the shadow; None where none is named.
+
+    The model is opened when the first request has been answered: that it is missing or damaged is
+    no reason not to start.
+
+    Raises:
+        UsageError: There is no alias beside which it could stand, or it is the same one.
+    """
+    if not settings.shadow:
+        return None
+    if settings.shadow == settings.alias or not settings.alias:
+        raise UsageError(
+            "CRISP_SHADOW: it is the alias of another model of the same place, got "
+            f"{settings.shadow!r} beside CRISP_ALIAS {settings.alias!r}",
+            hint="CRISP_ALIAS=champion CRISP_SHADOW=challenger",
+        )
+    wanted = replace(settings, alias=settings.shadow)
+    return Shadow(lambda: open_holder(wanted, load), retry_seconds=settings.refresh_seconds)
+
+
+def open_endpoint(settings: Settings, load: Load) -> Endpoint:
+    """Open everything that the settings name.
+
+    Raises:
+        CrispError: There is no sound model to answer, or the settings contradict each other.
+    """
+    return Endpoint(
+        open_holder(settings, load),
+        limits=settings.limits,
+        stage=settings.stage,
+        shadow=open_shadow(settings, load),
     )

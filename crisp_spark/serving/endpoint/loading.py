@@ -28,6 +28,7 @@ class BundleModel:
             problem=bundle.problem,
             classes=tuple(bundle.classes),
             threshold=bundle.threshold,
+            key=tuple(bundle.description.get("key", ())),
         )
         self.fields = tuple(
             Field(one.name, one.type, cast("Use", one.use), one.required)

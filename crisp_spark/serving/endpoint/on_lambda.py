@@ -13,7 +13,7 @@ from urllib.parse import unquote_plus
 from crisp_spark.errors import UnavailableError, UsageError
 from crisp_spark.serving.endpoint.faults import refused
 from crisp_spark.serving.endpoint.files import score_file
-from crisp_spark.serving.endpoint.holding import Load, Settings, open_holder, settings_of
+from crisp_spark.serving.endpoint.holding import Load, Settings, open_endpoint, settings_of
 from crisp_spark.serving.endpoint.reading import FORMS, JSON
 from crisp_spark.serving.endpoint.rendering import encoded
 from crisp_spark.serving.endpoint.s3 import S3
@@ -57,7 +57,7 @@ def start(load: Load, *, model: str) -> Handler:
         CrispError: There is no sound model.
     """
     settings = settings_of(os.environ, stage="lambda", model=model)
-    endpoint = Endpoint(open_holder(settings, load), limits=settings.limits, stage=settings.stage)
+    endpoint = open_endpoint(settings, load)
     return lambda event, context: answer_event(endpoint, settings, event, context)
 
 

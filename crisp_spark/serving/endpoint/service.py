@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-import sys
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -19,8 +17,15 @@ from crisp_spark.serving.endpoint.faults import RequestError, refused
 from crisp_spark.serving.endpoint.openapi import openapi_of, signature_of
 from crisp_spark.serving.endpoint.reading import JSON, Limits, Rows, read_rows
 from crisp_spark.serving.endpoint.rendering import encoded, identity_of, rendered_answers
+from crisp_spark.serving.endpoint.shadow import Answered, Shadow
 from crisp_spark.serving.endpoint.signature import Model, RowAnswer
-from crisp_spark.serving.endpoint.telemetry import Counters, Served, emf_line
+from crisp_spark.serving.endpoint.telemetry import (
+    Counters,
+    Served,
+    emf_line,
+    fault_line,
+    to_stdout,
+)
 
 ROUTES: Mapping[str, str] = {
     "/ping": "GET",
@@ -110,6 +115,7 @@ class Endpoint:
         limits: What one request may cost.
         stage: Where it runs, for metrics: ``lambda``, ``container``, ``local``.
         log: Takes one line for each request; standard output, as Lambda and containers want.
+        shadow: Scores the same requests by another model, which nobody waits for.
     """
 
     def __init__(
@@ -119,12 +125,14 @@ class Endpoint:
         limits: Limits | None = None,
         stage: str = "local",
         log: Callable[[str], Any] | None = None,
+        shadow: Shadow | None = None,
     ) -> None:
         self._holder = holder
         self.limits = limits or Limits()
         self._stage = stage
-        self._log = log or _to_stdout
+        self._log = log or to_stdout
         self._counters = Counters()
+        self._shadow = shadow
         self._cold = True
 
     def handle(self, request: Request, *, seconds: float | None = None) -> Reply:
@@ -140,7 +148,7 @@ class Endpoint:
         request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
         tally = _Tally()
         try:
-            reply = self._routed(request, tally, until)
+            reply = self._routed(replace(request, request_id=request_id), tally, until)
         except RequestError as error:
             reply = Reply(error.status, encoded(error.as_json()))
         except CrispError as error:
@@ -186,10 +194,14 @@ class Endpoint:
         if path == "/metrics":
             labels = {name: str(identity[name]) for name in ("name", "version", "digest")}
             text = self._counters.as_text(labels)
+            if self._shadow is not None:
+                text += self._shadow.as_text()
             return Reply(_OK, text.encode(), "text/plain; version=0.0.4; charset=utf-8")
         content: dict[str, Any] = {"status": "ok"}
         if path == "/health":
             content |= {"model": identity, "trouble": self._holder.trouble}
+            if self._shadow is not None:
+                content["shadow"] = self._shadow.state()
         elif path == "/version":
             content = {"crisp_spark": __version__, "model": identity}
         elif path == "/metadata":
@@ -203,6 +215,9 @@ class Endpoint:
         model = self._holder.current()
         told = self._answered(model, rows, tally, deadline)
         identity = model.identity
+        if self._shadow is not None:
+            size = len(request.body)
+            self._shadow.offer(Answered(rows, told, identity, request.request_id, size))
         named = {"name": identity.name, "version": identity.version, "digest": identity.digest}
         return Reply(_OK, encoded({"predictions": told, "model": named}))
 
@@ -291,17 +306,7 @@ class Endpoint:
         )
 
     def _log_bug(self, request_id: str) -> None:
-        """Write where it went wrong, never with which values: they may be personal."""
-        kind, error, where = sys.exc_info()
-        told = {
-            "level": "ERROR",
-            "request": request_id,
-            "error": error.message
-            if isinstance(error, CrispError)
-            else getattr(kind, "__name__", ""),
-            "trace": [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(where)],
-        }
-        self._log(encoded(told).decode())
+        self._log(fault_line(request_id))
 
 
 def _in_time(deadline: float) -> None:
@@ -311,8 +316,3 @@ def _in_time(deadline: float) -> None:
 
 def _failed(status: int, code: str, message: str) -> Reply:
     return Reply(status, encoded({"error_code": code, "message": message}))
-
-
-def _to_stdout(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()

@@ -82,6 +82,7 @@ class Identity:
         problem: binary, multiclass, regression, clustering or recommendation.
         classes: Class names in the order of their labels.
         threshold: A row scored at least this high raises an alert (binary).
+        key: Columns that name one unit of prediction.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Identity:
     problem: str = ""
     classes: Sequence[str] = ()
     threshold: float | None = None
+    key: Sequence[str] = ()
 
 
 class Model(Protocol):

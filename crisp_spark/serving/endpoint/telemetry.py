@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
+import traceback
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
+
+from crisp_spark.errors import CrispError
 
 NAMESPACE = "crisp_spark/serving"
 _BUCKETS_MS = (1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 10000.0)
@@ -95,6 +99,43 @@ class Counters:
             f"crisp_request_milliseconds_count {total}",
         ]
         return "\n".join(lines) + "\n"
+
+
+def counter_text(name: str, kind: str, number: float) -> str:
+    """Return a number without labels in Prometheus' text format.
+
+    Args:
+        name: Name without the prefix ``crisp_``.
+        kind: ``counter`` or ``gauge``.
+        number: The number.
+    """
+    return f"# TYPE crisp_{name} {kind}\ncrisp_{name} {number}\n"
+
+
+def fault_line(request_id: str, **more: str) -> str:
+    """Return a log line about the exception that is being handled.
+
+    It says where it went wrong, never with which values: they may be personal.
+
+    Args:
+        request_id: Id of the request.
+        more: What else the line says.
+    """
+    kind, error, where = sys.exc_info()
+    told = {
+        "level": "ERROR",
+        **more,
+        "request": request_id,
+        "error": error.message if isinstance(error, CrispError) else getattr(kind, "__name__", ""),
+        "trace": [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(where)],
+    }
+    return json.dumps(told, separators=(",", ":"))
+
+
+def to_stdout(line: str) -> None:
+    """Write a line of the log, as Lambda and containers want it."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 def _labels(pairs: Mapping[str, str]) -> str:
