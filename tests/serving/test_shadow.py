@@ -185,6 +185,29 @@ def test_nobody_waits_for_a_slow_shadow_and_what_piles_up_is_left_out(monkeypatc
     assert metrics(endpoint)["requests_total"] == 6
 
 
+class Busy(ToyModel):
+    """Computes for a while."""
+
+    def answers(self, columns, rows):
+        until = time.thread_time() + 0.2
+        while time.thread_time() < until:
+            pass
+        return super().answers(columns, rows)
+
+
+@pytest.mark.parametrize(("model", "least", "most"), [(Busy("2"), 0.6, 1.2), (Stuck(), 0.0, 0.2)])
+def test_a_busy_shadow_rests_a_waiting_one_need_not(model, least, most):
+    rests = []
+    endpoint, shadow = beside(model, [], sleep=rests.append)
+    asked(endpoint, ROW)
+    if isinstance(model, Stuck):
+        time.sleep(0.3)
+        model.go.set()
+    asked(endpoint, ROW)
+    shadow.wait()
+    assert least <= rests[0] <= most
+
+
 def test_large_requests_do_not_pile_up(monkeypatch):
     monkeypatch.setattr(shadow_module, "MOST_WAITING_BYTES", 300)
     slow = Stuck()
@@ -294,6 +317,7 @@ def test_settings_open_both_aliases_and_the_shadow_follows_its_own(tmp_path, mon
         shadow.wait()
         assert shadow.state()["model"]["version"] == version
     assert asked(endpoint, ROW)[1]["model"]["version"] == "1"
+    shadow.wait()
     assert '"event":"shadow"' in capsys.readouterr().out
 
 

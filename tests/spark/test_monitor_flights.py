@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 from pyspark.sql import functions as F
@@ -10,11 +10,14 @@ from pyspark.sql import functions as F
 from crisp_spark.cli.examples.nycflights import read_table
 from crisp_spark.deployment.monitor import Times, Watched, measure_monitoring
 from crisp_spark.deployment.retraining import open_request
+from crisp_spark.deployment.signals import monitoring_line
 from crisp_spark.reporting.pages.monitor import section
 from crisp_spark.reporting.results_at_hand import Results
 from crisp_spark.results.base import Verdict
 from crisp_spark.results.evaluate import EvaluateResult
 from crisp_spark.spec.deployment import MonitoringSpec
+from crisp_spark.spec.signals import watched_metrics
+from tests.embedded_metrics import extracted
 
 COLUMNS = ["distance", "hour", "carrier", "origin", "tailnum"]
 LIMITS = MonitoringSpec(
@@ -60,11 +63,23 @@ def monitored(reference, current, columns=COLUMNS):
     )
 
 
+def told_to_cloudwatch(found) -> set[str]:
+    """Signals whose metric lies above the threshold of its alarm."""
+    line = monitoring_line(found, project="p", model="m", at=datetime(2026, 11, 1, tzinfo=UTC))
+    values = {name: value for (_, name, _), value in extracted(line).items()}
+    return {
+        metric.signal
+        for metric, limit in watched_metrics(LIMITS)
+        if values.get(metric.name, 0) > limit
+    }
+
+
 def test_a_month_without_drift_raises_nothing(flights):
     found = monitored(*flights, columns=["distance", "hour", "carrier", "origin"])
     assert [alarm.text for alarm in found.alarms] == []
     assert found.verdict is Verdict.PASS
     assert found.retrain is None
+    assert told_to_cloudwatch(found) == set()
     moved = {column.column: column.wasserstein for column in found.columns}
     assert 0 < moved["distance"] < 0.1
     assert moved["carrier"] is None
@@ -88,6 +103,7 @@ def test_a_drifted_month_raises_the_alarms_of_what_was_injected(flights):
         ("missing", "hour"),
         ("unseen", "carrier"),
     }
+    assert told_to_cloudwatch(found) == {signal for signal, _ in raised}
     told = {alarm.signal: (alarm.owner, alarm.action) for alarm in found.alarms}
     assert told["unseen"] == ("data team", "ask the source for its new codes")
     assert told["missing"] == ("operations", LIMITS.action)

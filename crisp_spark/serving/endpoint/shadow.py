@@ -32,6 +32,9 @@ MOST_WAITING_ROWS = 20_000
 MOST_WAITING_BYTES = 16 << 20
 """What waits for the shadow at most; requests beyond it are not compared."""
 
+REST = 3
+"""Times its work that the shadow rests: the champion shares the interpreter with it."""
+
 _CHUNK = 512
 CONTINUOUS = frozenset({"regression", "recommendation"})
 """Problems whose answer is a number, of no class."""
@@ -138,6 +141,7 @@ class Shadow:
         log: Takes one line for each comparison of up to 512 rows.
         retry_seconds: Time between two attempts to open it.
         clock: Seconds that only rise.
+        sleep: Waits for seconds.
     """
 
     def __init__(
@@ -147,7 +151,9 @@ class Shadow:
         log: Callable[[str], Any] | None = None,
         retry_seconds: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Any] = time.sleep,
     ) -> None:
+        self._sleep = sleep
         self._open, self._log = open_holder, log or to_stdout
         self._retry_seconds, self._clock = retry_seconds, clock
         self._held: Holder | None = None
@@ -211,7 +217,7 @@ class Shadow:
     def _work(self) -> None:
         while True:
             answered = self._queue.get()
-            begun = time.monotonic()
+            begun, busy = time.monotonic(), time.thread_time()
             try:
                 found = self._compared(answered)
                 with self._lock:
@@ -226,6 +232,7 @@ class Shadow:
                     self._waiting_rows -= answered.rows.count
                     self._waiting_bytes -= answered.size
                 self._queue.task_done()
+            self._sleep(REST * (time.thread_time() - busy))
 
     def _failed(self, answered: Answered, error: Exception) -> None:
         with self._lock:
