@@ -89,8 +89,8 @@ bench: setup ## measured comparisons (see benchmarks/)
 bench-serving: setup ## scoring without Spark against MLflow with Spark, on the demo's model
 	$(BIN)/python benchmarks/serving.py $(DEMO)/crisp.yml
 
-differential: setup ## random pipelines' SQL against Spark, 50 batches
-	CRISP_DIFFERENTIAL=$${CRISP_DIFFERENTIAL:-50} $(PYTEST) -p no:randomly tests/spark/test_portable_sql.py
+differential: setup ## random SQL (50 batches) and whole random pipelines (50) against Spark
+	CRISP_DIFFERENTIAL=$${CRISP_DIFFERENTIAL:-50} $(PYTEST) -p no:randomly tests/spark/test_portable_sql.py tests/spark/test_portable_pipelines.py
 
 .PHONY: bench-sweep bench-sweep-full
 bench-sweep: setup ## sweeps against CrossValidator, within 15 minutes

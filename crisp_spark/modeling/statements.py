@@ -22,7 +22,7 @@ _TOKEN = re.compile(
     (?P<other>'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|--[^\n]*|/\*.*?\*/
       |\d+(?:\.\d*)?(?:[eE][+-]?\d+)?[A-Za-z]*)
   | (?P<dot>\.\s*)?(?:`(?P<quoted>(?:[^`]|``)*)`|(?P<name>[^\W\d]\w*))
-    (?P<after>\s*(?:\(|'|FROM\b))?
+    (?P<after>\s*(?:\(|(?=['"])|FROM\b))?
     """,
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
@@ -79,7 +79,7 @@ def _column(match: re.Match[str]) -> str | None:
     if name is None or match["dot"]:
         return None
     before = match.string[max(0, match.start() - 60) : match.start()]
-    if match["quoted"] is None and (match["after"] or _TYPE_OR_UNIT.search(before)):
+    if match["quoted"] is None and (match["after"] is not None or _TYPE_OR_UNIT.search(before)):
         return None
     return name.replace("``", "`").lower()
 

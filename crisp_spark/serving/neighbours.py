@@ -10,6 +10,13 @@ import numpy as np
 
 from crisp_spark.serving.batch import Arrays, Batch, Build, Floats, Layout, Spec, Stage
 from crisp_spark.serving.likelihoods import mixture
+from crisp_spark.serving.refusal import RowsRefusedError
+
+_EPSILON = 2.0**-52
+"""Distance from 1 to the next larger number."""
+_PRECISION = 1e-6
+_SPARSE = 1.5
+"""A vector is kept sparse where this times its values and one is less than its length."""
 
 
 def arg_max(x: Floats) -> Floats:
@@ -48,20 +55,28 @@ def clusters(spec: Spec, arrays: Arrays, layout: Layout) -> Stage:
 def _nearest(spec: Spec, arrays: Arrays) -> Callable[[Floats], Any]:
     """k-means: the nearest centre; bisecting: the nearer child, down to a leaf."""
     centers, cosine = arrays[spec["centers"]], spec["distance"] == "cosine"
+    lengths = np.sqrt((centers * centers).sum(axis=1))
 
-    def distances(x: Floats) -> Floats:
+    def costs(x: Floats) -> tuple[Floats, Floats]:
+        sizes = np.sqrt((x * x).sum(axis=1))
         if cosine:
-            norms = np.sqrt((centers * centers).sum(axis=1))
-            sizes = np.sqrt((x * x).sum(axis=1))[:, None]
-            return np.asarray(1.0 - (x @ centers.T) / sizes / norms)
-        return np.stack([((x - center) ** 2).sum(axis=1) for center in centers], axis=1)
+            _refuse_without_direction(sizes)
+            return 1.0 - (x @ centers.T) / sizes[:, None] / lengths, sizes
+        return _squared_distances(x, sizes, centers, lengths), sizes
 
     if spec["family"] == "kmeans":
-        return lambda x: distances(x).argmin(axis=1)
+
+        def first(x: Floats) -> Any:
+            found, sizes = costs(x)
+            gaps = np.zeros_like(found) if cosine else (lengths - sizes[:, None]) ** 2
+            return _closest(found, gaps, cosine=cosine)
+
+        return first
     children, leaf = spec["children"], spec["leaf"]
 
     def descend(x: Floats) -> Any:
-        found = distances(x)
+        # Not a number is above all numbers where the smallest is looked for.
+        found = np.nan_to_num(costs(x)[0], nan=np.inf, posinf=np.finfo(np.float64).max)
         answers = []
         for row in found.tolist():
             node = 0
@@ -71,6 +86,55 @@ def _nearest(spec: Spec, arrays: Arrays) -> Callable[[Floats], Any]:
         return np.array(answers)
 
     return descend
+
+
+def _refuse_without_direction(sizes: Floats) -> None:
+    pointless = np.flatnonzero(~(sizes > 0))
+    if pointless.size:
+        raise RowsRefusedError(
+            dict.fromkeys(pointless.tolist(), "a vector without length has no direction")
+        )
+
+
+def _squared_distances(x: Floats, sizes: Floats, centers: Floats, lengths: Floats) -> Floats:
+    """Return squared distances as Spark rounds them: far from all centres, that alone decides.
+
+    Args:
+        x: Rows by features.
+        sizes: Length of each row.
+        centers: Clusters by features.
+        lengths: Length of each centre.
+    """
+    exact = np.stack([((x - center) ** 2).sum(axis=1) for center in centers], axis=1)
+    # Vectors with many zeros are sparse in Spark; for them the square is taken apart.
+    sparse = np.flatnonzero(_SPARSE * ((x != 0).sum(axis=1) + 1.0) < x.shape[1])
+    if not sparse.size:
+        return exact
+    sizes = sizes[sparse]
+    squares = lengths * lengths + (sizes * sizes)[:, None]
+    gaps = lengths - sizes[:, None]
+    crossed = x[sparse] @ centers.T
+    apart = squares - 2.0 * crossed
+    # Where the lengths alone say that it is precise enough, or its own size does.
+    known = 2.0 * _EPSILON * squares / (gaps * gaps + _EPSILON) < _PRECISION
+    floor = np.where(apart > 0, apart, np.where(np.isnan(apart), apart, 0.0))
+    doubt = _EPSILON * (squares + 2.0 * np.abs(crossed)) / (floor + _EPSILON) > _PRECISION
+    exact[sparse] = np.where(known, apart, np.where(doubt, exact[sparse], floor))
+    return exact
+
+
+def _closest(costs: Floats, gaps: Floats, *, cosine: bool) -> Any:
+    """Return the first centre of least cost; one that only its length rules out is not looked at.
+
+    Not a number is never less, so that a row whose first cost is none stays with the first centre.
+    """
+    best, found = costs[:, 0].copy(), np.zeros(len(costs), dtype=np.int64)
+    for at in range(1, costs.shape[1]):
+        nearer = costs[:, at] < best
+        if not cosine:
+            nearer &= gaps[:, at] < best
+        best, found = np.where(nearer, costs[:, at], best), np.where(nearer, at, found)
+    return found
 
 
 def recommend(spec: Spec, arrays: Arrays, layout: Layout) -> Stage:

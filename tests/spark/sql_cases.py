@@ -133,32 +133,26 @@ def _calls(*patterns: str, **parts) -> st.SearchStrategy[str]:
 
 def expressions(depth: int = 2) -> st.SearchStrategy[str]:
     """Expressions of every type, nested up to a depth."""
-    kinds = dict(_leaves())
+    kinds = {name: st.sampled_from(leaves) for name, leaves in LEAVES.items()}
     for _ in range(depth):
         kinds = {name: st.one_of(part, _grown(name, kinds)) for name, part in kinds.items()}
     return st.one_of(*kinds.values())
 
 
-def _leaves():
-    sample = st.sampled_from
-    return {
-        "D": sample(
-            ["d", "e", "0.0D", "1.5D", "-2D", "double('NaN')", "CAST(NULL AS DOUBLE)", "1e-3D"]
-        ),
-        "F": sample(["f", "CAST(1.1 AS FLOAT)"]),
-        "I": sample(["i", "j", "0", "1", "-3", "31", "2147483647", "CAST(NULL AS INT)"]),
-        "L": sample(["l", "5L", "9223372036854775807L"]),
-        "C": sample(["c", "k", "1.25", "-0.5"]),
-        "S": sample(
-            ["s", "t", "''", "'a'", "'12'", "' x '", "'2024-02-30'", "CAST(NULL AS STRING)", "'ß☃'"]
-        ),
-        "B": sample(["o", "true", "CAST(NULL AS BOOLEAN)"]),
-        "Y": sample(["y", "z", "DATE'2024-02-29'"]),
-        "M": sample(["m", "TIMESTAMP'2024-03-10 07:00:00'"]),
-    }
+LEAVES = {
+    "D": ("d", "e", "0.0D", "1.5D", "-2D", "double('NaN')", "CAST(NULL AS DOUBLE)", "1e-3D"),
+    "F": ("f", "CAST(1.1 AS FLOAT)"),
+    "I": ("i", "j", "0", "1", "-3", "31", "2147483647", "CAST(NULL AS INT)"),
+    "L": ("l", "5L", "9223372036854775807L"),
+    "C": ("c", "k", "1.25", "-0.5"),
+    "S": ("s", "t", "''", "'a'", "'12'", "' x '", "'2024-02-30'", "CAST(NULL AS STRING)", "'ß☃'"),
+    "B": ("o", "true", "CAST(NULL AS BOOLEAN)"),
+    "Y": ("y", "z", "DATE'2024-02-29'"),
+    "M": ("m", "TIMESTAMP'2024-03-10 07:00:00'"),
+}
 
 
-_GROWN = {
+PATTERNS = {
     "D": (
         "({D} + {D})", "({D} - {D})", "({D} * {D})", "({D} / {D})", "({D} % {D})", "pmod({D}, {D})",
         "(-{D})", "abs({D})", "({I} / {I})", "sqrt({D})", "ln({D})", "log10({D})", "log2({D})", "log1p({D})",
@@ -222,10 +216,10 @@ _GROWN = {
 
 
 def _grown(kind, kinds):
-    return _calls(*_GROWN[kind], **kinds)
+    return _calls(*PATTERNS[kind], **kinds)
 
 
-ALL_PATTERNS = tuple(pattern for patterns in _GROWN.values() for pattern in patterns)
+ALL_PATTERNS = tuple(pattern for patterns in PATTERNS.values() for pattern in patterns)
 PLAIN = {"D": "d", "F": "f", "I": "i", "L": "l", "C": "c", "S": "s", "B": "o", "Y": "y", "M": "m"}
 OTHERS = {"D": "e", "F": "f", "I": "j", "L": "l", "C": "k", "S": "t", "B": "o", "Y": "z", "M": "m"}
 

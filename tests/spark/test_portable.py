@@ -220,6 +220,41 @@ def test_a_recommender_knows_its_users_and_gives_others_the_mean(spark, rows):
     assert bundle.score([{"u": 999, "i": 1}]).prediction == [1.5]
 
 
+FAR = [
+    (sign * base * 10.0**exponent, other)
+    for exponent in (-300, -150, -9, 0, 7, 12, 15, 16, 17, 150, 160, 300)
+    for base, sign in ((1.0, 1), (2.4936649253, 1), (3.7, -1))
+    for other in (0.0, -2.5, 1e9)
+]
+
+
+@pytest.mark.parametrize(
+    "learner",
+    [
+        lambda: K.KMeans(k=4, seed=1),
+        lambda: K.KMeans(k=3, seed=2, distanceMeasure="cosine"),
+        lambda: K.BisectingKMeans(k=5, seed=1),
+    ],
+    ids=["k-means", "k-means by angle", "bisecting"],
+)
+@pytest.mark.parametrize("zeros", [0, 9], ids=["dense", "sparse"])
+def test_clusters_of_rows_far_from_all_centres_and_of_rows_without_direction(spark, learner, zeros):
+    """Where only rounding decides, it must be Spark's; an angle needs a length."""
+    near = [(n * 37 % 101 / 10 - 4.05, n * 13 % 29 - 13.5) for n in range(ROWS)]
+    frame = spark.createDataFrame(near, "p double, q double").coalesce(1)
+    nothing = X.SQLTransformer(statement="SELECT *, 0D AS z FROM __THIS__")
+    assembler = X.VectorAssembler(inputCols=["p", *["z"] * zeros, "q"], outputCol="features")
+    model = learner().fit(assembler.transform(nothing.transform(frame)))
+    inputs = tuple(ModelInput(name=name, type="double") for name in ("p", "q"))
+    held = frame.union(spark.createDataFrame(FAR, "p double, q double")).coalesce(1)
+    made, bundle = portable(
+        [nothing, assembler, model], held, contract("clustering", inputs=inputs)
+    )
+    assert made.parity.rows > ROWS + len(FAR)
+    refused = bundle.score([{"p": 0.0, "q": 0.0}]).reasons[0]
+    assert bool(refused) == (model.getDistanceMeasure() == "cosine")
+
+
 def test_a_stage_that_cannot_be_carried_is_named(spark, prepared):
     stages, frame = prepared["counts"]
     model = PipelineModel([*stages, K.LDA(k=2, maxIter=1).fit(frame)])

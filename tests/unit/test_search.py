@@ -293,6 +293,15 @@ def test_columns_are_renamed_and_nothing_else():
     )
 
 
+def test_a_typed_literal_hides_no_column_behind_it():
+    sql = "coalesce(hour(TIMESTAMP'2024-03-10 07:00:00'), 0) + year(y) + length(trim(BOTH 'a' FROM s))"
+    assert {"y", "s"} <= references(sql)
+    assert not {"timestamp", "both", "hour"} & references(sql)
+    assert renamed(
+        "DATE '2024-01-01' < y AND date \"2024-01-02\" > y", {"y": "x", "date": "d"}
+    ) == ("DATE '2024-01-01' < `x` AND date \"2024-01-02\" > `x`")
+
+
 def test_references_are_found_without_functions_texts_and_types():
     assert references("CAST(`plane.year` AS INT) + lower('abc') || größe") >= {
         "plane.year",
