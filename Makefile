@@ -65,10 +65,10 @@ arch: setup ## layers and the shape of the code
 	$(BIN)/lint-imports
 	$(PYTEST) tests/architecture
 
-cov: setup ## the tests, slow ones too, with branch coverage: at least 90 %
+cov: setup ## the tests of `make test` with branch coverage: at least 90 %
 	$(BIN)/coverage erase
 	$(PYTEST) -n 2 --cov --cov-report= tests/unit tests/aws tests/serving
-	$(PYTEST) $(BY_FILE) -m "not long" --cov --cov-append --cov-report= tests/spark tests/e2e
+	$(PYTEST) $(BY_FILE) $(QUICK) --cov --cov-append --cov-report= tests/spark tests/e2e
 	$(BIN)/coverage report --fail-under=90
 
 wheel: setup ## build the wheel into dist/
