@@ -128,7 +128,8 @@ def _gap(theirs: Answer, ours: Answer) -> float:
 def _near(a: float | None, b: float | None, tolerance: float) -> bool:
     if a is None or b is None:
         return a is b
-    return a == b or abs(a - b) <= tolerance * max(1.0, abs(a), abs(b))
+    both_nan = a != a and b != b  # noqa: PLR0124
+    return a == b or both_nan or abs(a - b) <= tolerance * max(1.0, abs(a), abs(b))
 
 
 def _close(theirs: Answer, ours: Answer, tolerance: float) -> bool:

@@ -50,7 +50,9 @@ Verdicts = Mapping[int, str]
 def select_features(fitting: Fitting, op: Select, chosen: list[Feature]) -> None:
     """Drop features by one rule. Jobs: statistics of what is incomplete, and one or a few."""
     usable = [feature for feature in chosen if feature.kind != "tokens"]
-    complete_features(fitting, [feature for feature in usable if not feature.complete])
+    # Texts that an operation completed (merged rare ones, filled gaps) are no numbers yet.
+    unfit = [f for f in usable if not f.complete or f.kind == "categorical"]
+    complete_features(fitting, unfit)
     wanted = {feature.name for feature in usable}
     judged = [f for f in fitting.features.values() if f.name in wanted and _can_judge(op, f)]
     if not judged:

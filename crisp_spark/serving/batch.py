@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crisp_spark.serving.columns import Frame
 from crisp_spark.serving.refusal import RowsRefusedError
 
 Floats = NDArray[np.float64]
@@ -48,14 +49,22 @@ class Batch:
     """Rows under way.
 
     Attributes:
-        rows: Values of each row by slot; None is null, and NaN is a number like any other.
+        frame: Values by row and slot; None is null, and NaN is a number like any other.
         vectors: Column of vectors to a matrix, rows by places.
         absent: Column of vectors to the rows whose vector is null.
     """
 
-    rows: list[list[Any]]
+    frame: Frame
     vectors: dict[str, Floats] = field(default_factory=dict)
     absent: dict[str, set[int]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def rows(self) -> list[list[Any]]:
+        """Values of each row by slot."""
+        return self.frame.rows
 
     def set_values(self, slot: int, make: Callable[[Any], Any], source: int) -> None:
         """Set a column from another, row by row.
@@ -64,7 +73,7 @@ class Batch:
             RowsRefusedError: ``make`` refuses some rows.
         """
         refused: dict[int, str] = {}
-        for at, row in enumerate(self.rows):
+        for at, row in enumerate(self.frame.settled(source)):
             try:
                 row[slot] = make(row[source])
             except ValueError as error:
@@ -94,7 +103,7 @@ class Batch:
     def without(self, refused: Sequence[int]) -> Batch:
         """Return fresh rows without the refused ones, to be run from the start."""
         gone = set(refused)
-        return Batch([row for at, row in enumerate(self.rows) if at not in gone])
+        return Batch(Frame([row for at, row in enumerate(self.rows) if at not in gone]))
 
 
 Stage = Callable[[Batch], None]

@@ -13,6 +13,7 @@ import numpy as np
 
 from crisp_spark.serving import files
 from crisp_spark.serving.batch import Batch, Build, Layout
+from crisp_spark.serving.columns import Frame
 from crisp_spark.serving.expressions import compile_expression
 from crisp_spark.serving.intake import Field, Intake
 from crisp_spark.serving.learners import LEARNERS, logistic
@@ -193,7 +194,7 @@ class Bundle:
         self, read: Sequence[tuple[list[Any], list[str]]], places: list[int], answers: Answers
     ) -> None:
         room = [None] * (self._layout.room - len(self.signature))
-        batch = Batch([[*read[at][0], *room] for at in places])
+        batch = Batch(Frame([[*read[at][0], *room] for at in places]))
         while places:
             try:
                 with np.errstate(all="ignore"):
@@ -211,7 +212,7 @@ class Bundle:
     def _fill(self, batch: Batch, places: list[int], answers: Answers) -> None:
         """Turn raw outputs into answers, by the rules of batch scoring."""
         slot = self._layout.slots[self._answer["prediction"]]
-        numbers = [row[slot] for row in batch.rows]
+        numbers = [row[slot] for row in batch.frame.settled(slot)]
         scores, shares = self._scores(batch, numbers)
         for at, place in enumerate(places):
             number, score = numbers[at], scores[at]

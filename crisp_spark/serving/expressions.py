@@ -53,6 +53,19 @@ def compile_expression(node: Node, slots: Mapping[str, int]) -> Run:
     return _Compiler(slots).run(node)
 
 
+def strict_function(node: Node) -> Callable[..., Any] | None:
+    """Return the function of values of a node that is null where an argument is.
+
+    None for a node with another meaning of nulls, and for lambdas and what they use.
+    """
+    name = node["f"]
+    if name == "Cast":
+        return cast(node["a"][0]["t"], node["t"], strict=node.get("mode") != "TRY")
+    if name in _SPECIAL or name not in _STRICT:
+        return None
+    return _STRICT[name](node)
+
+
 def literal(value: Any, kind: str) -> Any:
     """Return a literal as rows hold it."""
     if value is None:
@@ -81,7 +94,7 @@ class _Compiler:
             value = literal(node["v"], node["t"])
             return lambda _row: value
         made = self._made(node)
-        if not _is_constant(node):
+        if not is_constant(node):
             return made
         try:
             value = made([])
@@ -91,11 +104,6 @@ class _Compiler:
 
     def _made(self, node: Node) -> Run:
         name, arguments = node["f"], node["a"]
-        if name == "Cast":
-            strict = node.get("mode") != "TRY"
-            return _null_safe(
-                cast(arguments[0]["t"], node["t"], strict=strict), [self.run(arguments[0])]
-            )
         if name in ("CommonExpressionRef", "NamedLambdaVariable"):
             cell = self._bound[node["id"]]
             return lambda _row: cell[0]
@@ -105,8 +113,9 @@ class _Compiler:
             return self._lambda(node)
         if name in _SPECIAL:
             return _SPECIAL[name](node, [self.run(argument) for argument in arguments])
-        if name in _STRICT:
-            return _null_safe(_STRICT[name](node), [self.run(argument) for argument in arguments])
+        function = strict_function(node)
+        if function is not None:
+            return _null_safe(function, [self.run(argument) for argument in arguments])
         raise UnsupportedError(f"expression {name}")
 
     def _common(self, node: Node) -> Run:
@@ -139,10 +148,11 @@ class _Compiler:
         return run
 
 
-def _is_constant(node: Node) -> bool:
+def is_constant(node: Node) -> bool:
+    """Say whether a node is the same for every row."""
     if "c" in node or node.get("f") in ("CommonExpressionRef", "NamedLambdaVariable"):
         return False
-    return all(map(_is_constant, node.get("a", ())))
+    return all(map(is_constant, node.get("a", ())))
 
 
 def _null_safe(function: Callable[..., Any], arguments: Sequence[Run]) -> Run:

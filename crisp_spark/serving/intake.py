@@ -43,6 +43,8 @@ def _number(value: Any) -> Any:
 
 
 def _double(value: Any) -> float | None:
+    if type(value) is float:
+        return value
     value = _number(value)
     if isinstance(value, bool):
         return None
@@ -101,6 +103,8 @@ def _boolean(value: Any) -> bool | None:
 
 
 def _text(value: Any) -> str | None:
+    if type(value) is str:
+        return value
     value = _number(value)
     if isinstance(value, str):
         return value
@@ -173,6 +177,22 @@ def reader(kind: str) -> Callable[[Any], Any]:
     raise InputError(f"serving: a column of type {kind} cannot be scored outside Spark")
 
 
+def _faults(field: Field, value: Any, found: Any) -> list[str]:
+    """Say what is wrong with a value that could not be read, or that is required."""
+    name = field.name
+    if field.use == "fallback":
+        return []
+    if value is _NO_VALUE:
+        missing = [f"{name}: missing"] if field.required else []
+        return [f"{name}: the field is missing", *missing]
+    if found is None and value is not None:
+        return [f"{name}: not a {field.type}"]
+    is_text = field.type == "string"
+    if field.required and (found is None or (is_text and not str(found).strip(" "))):
+        return [f"{name}: missing"]
+    return []
+
+
 class Intake:
     """Reads rows and columns of a signature.
 
@@ -183,26 +203,21 @@ class Intake:
     def __init__(self, fields: Sequence[Field]) -> None:
         self.fields = tuple(fields)
         self._steps = [
-            (field.name, reader(field.type), field.type == "string", field) for field in fields
+            (field.name, reader(field.type), field.type == "string", field.required, field)
+            for field in fields
         ]
 
     def row(self, given: Mapping[str, Any]) -> tuple[list[Any], list[str]]:
         """Return the values of a row by slot, and what is wrong with it."""
-        values, faults = [], []
-        for name, read, is_text, field in self._steps:
+        values: list[Any] = []
+        faults: list[str] = []
+        for name, read, is_text, required, field in self._steps:
             value = given.get(name, _NO_VALUE)
-            if value is _NO_VALUE:
-                if field.use != "fallback":
-                    faults.append(f"{name}: the field is missing")
-                value = None
-            elif isinstance(value, str) and not is_text and not value.strip():
+            if type(value) is str and not is_text and not value.strip():
                 value = None  # an empty cell of a CSV
-            found = None if value is None else read(value)
-            if field.use != "fallback":
-                if found is None and value is not None:
-                    faults.append(f"{name}: not a {field.type}")
-                elif field.required and (found is None or (is_text and not str(found).strip(" "))):
-                    faults.append(f"{name}: missing")
+            found = None if value is None or value is _NO_VALUE else read(value)
+            if found is None or required:
+                faults += _faults(field, value, found)
             values.append(found)
         return values, faults
 

@@ -35,11 +35,16 @@ def softmax(x: Floats) -> Floats:
     return np.asarray(found)
 
 
+def _in_turn(terms: Floats) -> Floats:
+    """Add each row up from left to right, as the JVM does: where terms cancel, the order is all."""
+    return np.asarray(terms.cumsum(axis=1)[:, -1])
+
+
 def linear(spec: Spec, arrays: Arrays) -> Formula:
     """Return x times coefficients plus intercept."""
     weights, intercept = arrays[spec["coefficients"]], arrays[spec["intercept"]]
     if weights.ndim == 1:
-        return lambda x: np.asarray(x @ weights + float(intercept[0]))
+        return lambda x: np.asarray(_in_turn(x * weights) + float(intercept[0]))
     return lambda x: np.asarray(x @ weights.T + intercept)
 
 
@@ -118,9 +123,14 @@ def factors(spec: Spec, arrays: Arrays) -> Formula:
     weights, pairs = arrays[spec["coefficients"]], arrays[spec["factors"]]
 
     def score(x: Floats) -> Floats:
-        together, apart = x @ pairs, (x * x) @ (pairs * pairs)
-        crossed = 0.5 * (together * together - apart).sum(axis=1)
-        return np.asarray(intercept + x @ weights + crossed)
+        # Term by term in Spark's order: squares of large values cancel down to the last bit.
+        start = np.full((len(x), 1), intercept)
+        raw = _in_turn(np.concatenate([start, x * weights], axis=1))
+        for factor in pairs.T:
+            terms = x * factor
+            together = _in_turn(terms)
+            raw = raw + 0.5 * (together * together - _in_turn(terms * terms))
+        return raw
 
     return score
 
@@ -182,7 +192,7 @@ def _classifier(spec: Spec, arrays: Arrays, layout: Layout) -> Stage:
 
 def _set(batch: Batch, slot: int | None, values: Floats) -> None:
     if slot is not None:
-        for row, value in zip(batch.rows, values.tolist(), strict=True):
+        for row, value in zip(batch.frame.settled(), values.tolist(), strict=True):
             row[slot] = value
 
 

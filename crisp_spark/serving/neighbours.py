@@ -46,7 +46,7 @@ def clusters(spec: Spec, arrays: Arrays, layout: Layout) -> Stage:
             found = arg_max(chances)
         else:
             found = nearest(x)
-        for row, value in zip(batch.rows, found.tolist(), strict=True):
+        for row, value in zip(batch.frame.settled(), found.tolist(), strict=True):
             row[slot] = int(value)
 
     return apply

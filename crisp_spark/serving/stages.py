@@ -3,37 +3,77 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
-from crisp_spark.serving.batch import Arrays, Batch, Build, Layout, Spec, Stage
+from crisp_spark.serving.batch import Arrays, Batch, Build, Floats, Layout, Spec, Stage
 from crisp_spark.serving.casting import cast
+from crisp_spark.serving.columns import FEW, ColumnRun, GiveUpError
 from crisp_spark.serving.expressions import compile_expression
+from crisp_spark.serving.nodes import Node
 from crisp_spark.serving.refusal import RowError, RowsRefusedError
 
 _SKIPPED = "left out by a stage that skips invalid values"
 
 
+class _Derived:
+    """A column from an expression, for many rows.
+
+    Args:
+        slot: Its place in a row.
+        tree: The expression.
+        before: Columns that it may use.
+    """
+
+    def __init__(self, slot: int, tree: Node, before: Mapping[str, int]) -> None:
+        self.slot = slot
+        self.tree = tree
+        self.before = before
+        # Compiled when many rows are first there.
+        self.on_columns: ColumnRun | None = None
+
+    def at_once(self, batch: Batch) -> bool:
+        """Set the column for all rows together; False where some of them may be refused."""
+        if self.on_columns is None:
+            # Only when it is needed: a cold start with one row shall not wait for it.
+            from crisp_spark.serving.vectorized import compile_columns
+
+            self.on_columns = compile_columns(self.tree, self.before)
+        everywhere = np.ones(len(batch), dtype=np.bool_)
+        try:
+            column = self.on_columns(batch.frame, everywhere)
+        except (GiveUpError, RowError):
+            return False
+        batch.frame.write(self.slot, column)
+        return True
+
+
 def _sql(spec: Spec, _arrays: Arrays, layout: Layout) -> Stage:
     """Columns from expressions; all of them see the columns before the stage."""
     before = dict(layout.slots)
-    runs = []
+    columns = []
     for column in spec["columns"]:
         run = compile_expression(column["tree"], before)
-        runs.append((layout.value(column["name"]), run, column.get("says") or column["name"]))
+        slot, says = layout.value(column["name"]), column.get("says") or column["name"]
+        columns.append((slot, run, says, _Derived(slot, column["tree"], before)))
 
     def apply(batch: Batch) -> None:
         refused: dict[int, str] = {}
-        for slot, run, name in runs:
-            for at, row in enumerate(batch.rows):
+        rows, many = batch.rows, len(batch) >= FEW
+        for slot, run, says, derived in columns:
+            if many:
+                if derived.at_once(batch):
+                    continue
+                rows = batch.rows
+            for at, row in enumerate(rows):
                 try:
                     row[slot] = run(row)
                 except RowError as error:
                     row[slot] = None
-                    refused.setdefault(at, f"cannot be derived from this row: {name} ({error})")
+                    refused.setdefault(at, f"cannot be derived from this row: {says} ({error})")
         if refused:
             raise RowsRefusedError(refused)
 
@@ -85,10 +125,10 @@ def _string_index(spec: Spec, _arrays: Arrays, layout: Layout) -> Stage:
 def _index_to_string(spec: Spec, _arrays: Arrays, layout: Layout) -> Stage:
     labels = spec["labels"]
 
-    def label(value: float | None) -> str | None:
+    def label(value: float | None) -> str:
         if value is None:
-            return None
-        if value != value or not 0 <= int(value) < len(labels):  # noqa: PLR0124
+            raise ValueError(f"{spec['inputs'][0]}: null has no label")
+        if not math.isfinite(value) or not 0 <= int(value) < len(labels):
             raise ValueError(f"{spec['inputs'][0]}: no label at {value}")
         return str(labels[int(value)])
 
@@ -106,10 +146,10 @@ def _one_hot(spec: Spec, _arrays: Arrays, layout: Layout) -> Stage:
 
     def apply(batch: Batch) -> None:
         for source, slot, target, size, width in steps:
-            matrix = np.zeros((len(batch.rows), width))
+            matrix = np.zeros((len(batch), width))
             absent: set[int] = set()
             refused: dict[int, str] = {}
-            for at, row in enumerate(batch.rows):
+            for at, row in enumerate(batch.frame.settled(slot)):
                 value = row[slot]
                 if value is None:
                     absent.add(at)
@@ -144,14 +184,12 @@ def _assemble(spec: Spec, _arrays: Arrays, layout: Layout) -> Stage:
     target, keep = spec["output"], spec["invalid"] == "keep"
     layout.vector(target, width)
     names, places = [name for name, _, _ in numbers], [place for _, _, place in numbers]
-    pick = itemgetter(*(slot for _, slot, _ in numbers)) if numbers else None
+    values_of = _side_by_side([slot for _, slot, _ in numbers])
 
     def apply(batch: Batch) -> None:
-        matrix = np.empty((len(batch.rows), width))
-        if pick is not None:
-            # None becomes NaN here; it counts as missing all the same.
-            values = np.array([pick(row) for row in batch.rows], dtype=np.float64)
-            values = values.reshape(len(batch.rows), len(places))
+        matrix = np.empty((len(batch), width))
+        if numbers:
+            values = values_of(batch)
             if not keep:
                 _refuse(np.isnan(values), names, spec)
             # No negative zeros, as in Spark.
@@ -166,6 +204,19 @@ def _assemble(spec: Spec, _arrays: Arrays, layout: Layout) -> Stage:
         batch.put(target, matrix)
 
     return apply
+
+
+def _side_by_side(slots: list[int]) -> Callable[[Batch], Floats]:
+    """Numbers as a matrix; null becomes NaN, which counts as missing all the same."""
+    pick = itemgetter(*slots) if slots else None
+
+    def values_of(batch: Batch) -> Floats:
+        if len(batch) >= FEW:
+            return np.stack([batch.frame.floats(slot) for slot in slots], axis=1)
+        values = np.array([pick(row) for row in batch.rows] if pick else [], dtype=np.float64)
+        return values.reshape(len(batch), len(slots))
+
+    return values_of
 
 
 def _refuse(missing: Any, names: list[str], spec: Spec) -> None:
@@ -187,6 +238,11 @@ def _slice(spec: Spec, _arrays: Arrays, layout: Layout) -> Stage:
     return apply
 
 
+def _is_negative(zero: float, *, above: float) -> bool:
+    """Say whether a zero is below another, as in the order of Java by which Spark looks for bins."""
+    return math.copysign(1.0, zero) < math.copysign(1.0, above)
+
+
 def _bucketize(spec: Spec, _arrays: Arrays, layout: Layout) -> Stage:
     invalid = spec["invalid"]
 
@@ -206,9 +262,12 @@ def _bucketize(spec: Spec, _arrays: Arrays, layout: Layout) -> Stage:
                 raise ValueError(_SKIPPED if invalid == "skip" else f"{name}: NaN")
             if number == splits[-1]:
                 return float(len(splits) - 2)
-            if not splits[0] <= number < splits[-1]:
+            place = int(np.searchsorted(splits, number, side="right")) - 1
+            if number == splits[place] == 0 and _is_negative(number, above=splits[place]):
+                place -= 1
+            if not 0 <= place < len(splits) - 1:
                 raise ValueError(f"{name}: {number} is outside all bins")
-            return float(int(np.searchsorted(splits, number, side="right")) - 1)
+            return float(place)
 
         return bucket
 
@@ -225,9 +284,10 @@ def _binarize(spec: Spec, _arrays: Arrays, layout: Layout) -> Stage:
 
         return apply
 
-    def make(at: int) -> Callable[[Any], float | None]:
+    def make(at: int) -> Callable[[Any], float]:
         limit = spec["thresholds"][at]
-        return lambda value: None if value is None else float(value > limit)
+        # Null is not above the threshold.
+        return lambda value: float(value is not None and value > limit)
 
     return _per_value(layout, spec, make)
 

@@ -237,7 +237,8 @@ def strange_rows(draw: Draw, usual: list[dict[str, Any]], count: int) -> list[di
 
 def _sql(draw: Draw, kind: str, depth: int, known: dict[str, list[str]]) -> str:
     if depth == 0 or draw.chance(0.1):
-        return draw.one([*known.get(kind, []), *LEAVES[kind]])
+        leaf = draw.one([*known.get(kind, []), *LEAVES[kind]])
+        return f"({leaf})" if leaf.startswith("-") else leaf  # two signs would be a comment
     pattern = draw.one(PATTERNS[kind]).replace("{{", "\x00").replace("}}", "\x01")
     while "{" in pattern:
         at = pattern.index("{")

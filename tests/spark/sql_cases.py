@@ -10,14 +10,17 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
+import numpy as np
 from hypothesis import strategies as st
 
 from crisp_spark.deployment.portable_sql import NotPortableError, expression_tree
 from crisp_spark.deployment.refusals import attempted
 from crisp_spark.serving.casting import cast
+from crisp_spark.serving.columns import Frame, GiveUpError
 from crisp_spark.serving.expressions import FUNCTIONS, compile_expression
 from crisp_spark.serving.intake import Field, Intake
 from crisp_spark.serving.refusal import RowError, UnsupportedError
+from crisp_spark.serving.vectorized import compile_columns
 
 COLUMNS = {
     "d": "double",
@@ -90,23 +93,53 @@ def differences(frame, expressions: Sequence[str]) -> list[str]:
     rows = [intake.row(dict(zip(COLUMNS, row, strict=True)))[0] for row in ROWS]
     found = []
     for at, (sql, tree) in enumerate(carried.items()):
-        for row, answer in zip(rows, theirs, strict=True):
+        together = _together(tree, rows)
+        for place, (row, answer) in enumerate(zip(rows, theirs, strict=True)):
             ours = _own(tree, row)
             if not _equal(answer[at + 1], ours, tree["t"]):
                 found.append(f"{sql} of row {answer[0]}: Spark {answer[at + 1]!r}, ours {ours!r}")
+            if together is not None and together[place] != ours:
+                found.append(f"{sql} of row {place}: alone {ours!r}, together {together[place]!r}")
     return found
+
+
+def _together(tree, rows) -> list[str | None] | None:
+    """All rows on columns; None where that gives up, which only a refused row may bring about.
+
+    Where some rows are refused, the others are evaluated together once more.
+    """
+    slots = {name: at for at, name in enumerate(COLUMNS)}
+    run = compile_columns(tree, slots)
+    frame = Frame([list(row) for row in rows])
+    try:
+        with np.errstate(all="ignore"):
+            values = run(frame, np.ones(len(rows), dtype=np.bool_)).listed()
+    except (GiveUpError, RowError):
+        return _others_together(tree, rows)
+    return [_shown(value, tree["t"]) for value in values]
+
+
+def _others_together(tree, rows) -> list[str | None] | None:
+    alone = [_own(tree, row) for row in rows]
+    sound = [row for row, answer in zip(rows, alone, strict=True) if answer is not None]
+    if len(sound) in (0, len(rows)):
+        return None
+    found = iter(_together(tree, sound) or [answer for answer in alone if answer is not None])
+    return [None if answer is None else next(found) for answer in alone]
 
 
 def _own(tree, row) -> str | None:
     try:
         run = compile_expression(tree, {name: at for at, name in enumerate(COLUMNS)})
-        value = run(row)
-        if value is None:
-            return "n"
-        kind = tree["t"]
-        return f"={value}" if kind == "string" else f"={cast(kind, 'string', strict=True)(value)}"
+        return _shown(run(row), tree["t"])
     except RowError:
         return None
+
+
+def _shown(value, kind) -> str:
+    if value is None:
+        return "n"
+    return f"={value}" if kind == "string" else f"={cast(kind, 'string', strict=True)(value)}"
 
 
 def _equal(theirs: str | None, ours: str | None, kind: str) -> bool:

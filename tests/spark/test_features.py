@@ -419,3 +419,13 @@ def test_neighbouring_operations_share_their_jobs(spark, frame):
         {"op": "outliers", "columns": "größe (m²)"},
     )
     assert three == one
+
+
+def test_select_bears_categories_that_an_operation_left_as_texts(spark, frame):
+    rare = {"op": "encode", "columns": ["city"], "method": "rare", "max_categories": 2}
+    filled = {"op": "impute", "columns": ["a'b"], "method": "constant", "value": "none"}
+    for method in ("variance", "importance", "chi_squared"):
+        fitted = fit(
+            frame, rare, filled, {"op": "select", "method": method}, of=("x", "city", "a'b")
+        )
+        assert len(vectors(fitted, frame)) == 60

@@ -9,6 +9,7 @@ import pytest
 
 from crisp_spark.serving import bundle as bundle_module
 from crisp_spark.serving.batch import Batch, Layout
+from crisp_spark.serving.columns import Frame
 from crisp_spark.serving.learners import raw_formula, regression_formula, softmax
 from crisp_spark.serving.neighbours import arg_max
 from crisp_spark.serving.refusal import RowsRefusedError
@@ -94,7 +95,7 @@ def classify(margins, **changes):
     layout.vector("f", 1)
     arrays = {"w": np.array([1.0]), "b": np.array([0.0])}
     stage = bundle_module.STAGES["classifier"](spec, arrays, layout)
-    batch = Batch([[None] for _ in margins], {"f": np.array(margins, dtype=float)[:, None]})
+    batch = Batch(Frame([[None] for _ in margins]), {"f": np.array(margins, dtype=float)[:, None]})
     stage(batch)
     return [row[layout.slots["p"]] for row in batch.rows]
 
@@ -122,7 +123,7 @@ def stage_of(layout, **spec):
 
 def refusals(stage, rows):
     try:
-        stage(Batch(rows))
+        stage(Batch(Frame(rows)))
     except RowsRefusedError as error:
         return sorted(error.reasons)
     return []
@@ -175,3 +176,23 @@ def test_an_imputed_whole_number_is_cut_and_another_missing_value_leaves_nan():
     assert [row[2:3] for row in rows] == [[2], [2], [7]]
     assert [row[3] for row in rows[:2]] == [2.33, 2.33]
     assert math.isnan(rows[2][3])
+
+
+def test_terms_add_up_from_left_to_right_as_in_spark():
+    """Pairs added first would give another sum where large terms cancel."""
+    terms = [1e16, 1.0, -1e16, 1.0] * 4
+    arrays = {"w": np.array(terms), "b": np.array([0.5])}
+    expected = 0.0
+    for term in terms:
+        expected += term
+    spec = {"family": "linear", "coefficients": "w", "intercept": "b"}
+    assert regression_formula(spec, arrays)(np.ones((2, 16))).tolist() == [expected + 0.5] * 2
+    arrays["v"] = np.array([[3e8], [1.0], [-3e8]] + [[0.1]] * 13)
+    score, together, apart = 0.5, 0.0, 0.0
+    for term in terms:
+        score += term
+    for (factor,) in arrays["v"].tolist():
+        together, apart = together + factor, apart + factor * factor
+    spec = {"family": "factors", "coefficients": "w", "intercept": "b", "factors": "v"}
+    found = regression_formula(spec, arrays)(np.ones((1, 16))).tolist()
+    assert found == [score + 0.5 * (together * together - apart)]
