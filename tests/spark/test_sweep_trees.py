@@ -7,8 +7,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from pyspark.ml import PipelineModel
+from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.classification import GBTClassificationModel
+from pyspark.ml.feature import OneHotEncoder, StringIndexer, VectorAssembler
 from pyspark.ml.functions import vector_to_array
 from pyspark.ml.linalg import Vectors
 from pyspark.sql import functions as F
@@ -204,6 +205,59 @@ def predictions(model, folds):
     column = "probability" if folds.task.problem == "binary" else "prediction"
     found = [row[0] for row in scored.select(column).collect()]
     return [float(v[1]) for v in found] if column == "probability" else found
+
+
+def coded(spark, problem, *, one_hot):
+    """A fold whose labels hang on a category above all."""
+    rng = np.random.default_rng(8)
+    names, x = rng.choice(list("abcd"), size=600), rng.normal(size=(600, 2)).round(3)
+    pull = 2.0 * (names == "b") - 1.5 * (names == "d") + x[:, 0] + rng.normal(size=600) * 0.5
+    label = (pull > 0.3).astype(float) if problem == "binary" else pull.round(3)
+    columns = zip(names.tolist(), *x.T.tolist(), label.tolist(), strict=True)
+    rows = spark.createDataFrame(list(columns), ["name", "x0", "x1", "_crisp_label"])
+    stages = [StringIndexer(inputCol="name", outputCol="code", stringOrderType="alphabetAsc")]
+    if one_hot:
+        stages.append(OneHotEncoder(inputCols=["code"], outputCols=["hot"], dropLast=False))
+    inputs = ["x0", "hot" if one_hot else "code", "x1"]
+    stages.append(VectorAssembler(inputCols=inputs, outputCol="features"))
+    prepared = Pipeline(stages=stages).fit(rows).transform(rows).select("features", "_crisp_label")
+    frame = prepared.repartition(2).cache()
+    folds = Folds(spark, problem)
+    width = 6 if one_hot else 3
+    facts = replace(
+        folds.prepared.facts,
+        low=np.zeros(width),
+        high=np.ones(width),
+        slots=tuple("abcdef"[:width]),
+    )
+    folds.prepared = replace(
+        folds.prepared, train=frame, validation=frame, facts=facts, train_rows=600
+    )
+    return folds
+
+
+@pytest.mark.parametrize("problem", ["binary", "regression"])
+def test_the_histogram_engine_splits_places_of_one_hot_vectors(spark, problem):
+    folds = coded(spark, problem, one_hot=True)
+    params = {"maxIter": 4, "maxDepth": 3, "minInstancesPerNode": 20}
+    (trial,) = trials_of(problem, "gradient_boosting", params)
+    ours = HistogramEngine().fit(trial, folds.prepared, folds.task).stages[0]
+    theirs = fit_trial(trial, folds.prepared, folds.task).stages[0]
+    assert predictions(ours, folds) == pytest.approx(predictions(theirs, folds), abs=1e-9)
+    slots = {
+        node["split"]["featureIndex"]
+        for tree in read_trees(ours)
+        for node in tree
+        if node["leftChild"] >= 0
+    }
+    assert slots & {1, 2, 3, 4}
+
+
+def test_codes_of_more_than_two_categories_are_left_to_mllib(spark):
+    folds = coded(spark, "binary", one_hot=False)
+    (trial,) = trials_of("binary", "gradient_boosting", {"maxIter": 2, "maxDepth": 2})
+    with pytest.raises(ValueError, match="slot 1 holds unordered codes of 4 categories"):
+        HistogramEngine().fit(trial, folds.prepared, folds.task)
 
 
 def test_candidates_of_splits_are_those_of_mllib_above_its_sample_size(spark):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _BYTES_PER_VALUE = 7
 """Bytes of a value in a task at its peak: bins here and in the library, float32 on the way."""
 _BYTES_PER_ROW = 64
+_TWO, _HALF = 2, 0.5
 
 
 def megabytes(rows: int, slots: int) -> float:
@@ -35,7 +36,8 @@ def split_candidates(boosting: Estimator[Any], train: DataFrame, column: str) ->
     """Return MLlib's own candidates of splits, drawn by MLlib itself, for every slot.
 
     Above max(maxBins^2, 10,000) rows MLlib draws them from a seeded sample; it is asked for them,
-    so they are the same.
+    so they are the same. A place of a one-hot vector says of itself that it has two values; MLlib
+    asks for no candidate there and splits between them, which is what a cut half way does.
 
     Args:
         boosting: Learner with its hyperparameters set.
@@ -43,6 +45,9 @@ def split_candidates(boosting: Estimator[Any], train: DataFrame, column: str) ->
         column: Column of the vector.
 
     Rows: all. Adds: nothing. Drops: nothing. Jobs: three or four.
+
+    Raises:
+        ValueError: A slot holds unordered codes of more than two categories.
     """
     learner: Any = boosting
     learner._transfer_params_to_java()  # noqa: SLF001
@@ -58,7 +63,21 @@ def split_candidates(boosting: Estimator[Any], train: DataFrame, column: str) ->
     )
     forest = singleton("org.apache.spark.ml.tree.impl.RandomForest$")
     found = forest.findSplits(instances, about, learner.getSeed())
-    return [np.array([split.threshold() for split in slot]) for slot in found]
+    return [
+        _codes(at, categories) if categories.contains(at) else _thresholds(slot)
+        for at, slot in enumerate(found)
+    ]
+
+
+def _thresholds(slot: Any) -> Floats:
+    return np.array([split.threshold() for split in slot])
+
+
+def _codes(at: int, categories: Any) -> Floats:
+    arity = int(categories.apply(at))
+    if arity > _TWO:
+        raise ValueError(f"slot {at} holds unordered codes of {arity} categories")
+    return np.array([_HALF] * (arity - 1))
 
 
 def binned_fold(boosting: Estimator[Any], prepared: Prepared, column: str) -> tuple[Any, ...]:
