@@ -125,10 +125,10 @@ def _string_index(spec: Spec, _arrays: Arrays, layout: Layout) -> Stage:
 def _index_to_string(spec: Spec, _arrays: Arrays, layout: Layout) -> Stage:
     labels = spec["labels"]
 
-    def label(value: float | None) -> str | None:
+    def label(value: float | None) -> str:
         if value is None:
-            return None
-        if value != value or not 0 <= int(value) < len(labels):  # noqa: PLR0124
+            raise ValueError(f"{spec['inputs'][0]}: null has no label")
+        if not math.isfinite(value) or not 0 <= int(value) < len(labels):
             raise ValueError(f"{spec['inputs'][0]}: no label at {value}")
         return str(labels[int(value)])
 
@@ -238,6 +238,11 @@ def _slice(spec: Spec, _arrays: Arrays, layout: Layout) -> Stage:
     return apply
 
 
+def _is_negative(zero: float, *, above: float) -> bool:
+    """Say whether a zero is below another, as in Java's order by which Spark looks for bins."""
+    return math.copysign(1.0, zero) < math.copysign(1.0, above)
+
+
 def _bucketize(spec: Spec, _arrays: Arrays, layout: Layout) -> Stage:
     invalid = spec["invalid"]
 
@@ -257,9 +262,12 @@ def _bucketize(spec: Spec, _arrays: Arrays, layout: Layout) -> Stage:
                 raise ValueError(_SKIPPED if invalid == "skip" else f"{name}: NaN")
             if number == splits[-1]:
                 return float(len(splits) - 2)
-            if not splits[0] <= number < splits[-1]:
+            place = int(np.searchsorted(splits, number, side="right")) - 1
+            if number == splits[place] == 0 and _is_negative(number, above=splits[place]):
+                place -= 1
+            if not 0 <= place < len(splits) - 1:
                 raise ValueError(f"{name}: {number} is outside all bins")
-            return float(int(np.searchsorted(splits, number, side="right")) - 1)
+            return float(place)
 
         return bucket
 
@@ -276,9 +284,10 @@ def _binarize(spec: Spec, _arrays: Arrays, layout: Layout) -> Stage:
 
         return apply
 
-    def make(at: int) -> Callable[[Any], float | None]:
+    def make(at: int) -> Callable[[Any], float]:
         limit = spec["thresholds"][at]
-        return lambda value: None if value is None else float(value > limit)
+        # Null is not above the threshold.
+        return lambda value: float(value is not None and value > limit)
 
     return _per_value(layout, spec, make)
 
