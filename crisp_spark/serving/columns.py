@@ -78,10 +78,11 @@ class Frame:
 
     def settled(self, *slots: int) -> list[list[Any]]:
         """Return the rows, with some columns in them for certain."""
-        for slot in self._pending.intersection(slots):
-            for row, value in zip(self._rows, self._known[slot].listed(), strict=True):
-                row[slot] = value
-            self._pending.discard(slot)
+        if self._pending:
+            for slot in self._pending.intersection(slots):
+                for row, value in zip(self._rows, self._known[slot].listed(), strict=True):
+                    row[slot] = value
+                self._pending.discard(slot)
         return self._rows
 
     def read(self, slot: int, kind: str) -> Column:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -35,16 +36,17 @@ def softmax(x: Floats) -> Floats:
     return np.asarray(found)
 
 
-def _in_turn(terms: Floats) -> Floats:
+def _in_turn(terms: Floats) -> Any:
     """Add each row up from left to right, as the JVM does: where terms cancel, the order is all."""
-    return np.asarray(terms.cumsum(axis=1)[:, -1])
+    return np.add.accumulate(terms, axis=1)[:, -1]
 
 
 def linear(spec: Spec, arrays: Arrays) -> Formula:
     """Return x times coefficients plus intercept."""
     weights, intercept = arrays[spec["coefficients"]], arrays[spec["intercept"]]
     if weights.ndim == 1:
-        return lambda x: np.asarray(_in_turn(x * weights) + float(intercept[0]))
+        start = float(intercept[0])
+        return lambda x: np.asarray(_in_turn(x * weights) + start)
     return lambda x: np.asarray(x @ weights.T + intercept)
 
 
@@ -130,7 +132,7 @@ def factors(spec: Spec, arrays: Arrays) -> Formula:
             terms = x * factor
             together = _in_turn(terms)
             raw = raw + 0.5 * (together * together - _in_turn(terms * terms))
-        return raw
+        return np.asarray(raw)
 
     return score
 

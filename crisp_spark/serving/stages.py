@@ -239,7 +239,7 @@ def _slice(spec: Spec, _arrays: Arrays, layout: Layout) -> Stage:
 
 
 def _is_negative(zero: float, *, above: float) -> bool:
-    """Say whether a zero is below another, as in the order of Java by which Spark looks for bins."""
+    """Say whether a zero is below another, as in Java's order by which Spark looks for bins."""
     return math.copysign(1.0, zero) < math.copysign(1.0, above)
 
 
