@@ -178,7 +178,13 @@ def _binarizer(stage: Any, frame: DataFrame, _keep: Keep) -> dict[str, Any]:
         "inputs": inputs,
         "outputs": outputs,
         "thresholds": [float(cut) for cut in cuts],
+        "nulls_pass": _before_spark_4(frame),
     }
+
+
+def _before_spark_4(frame: DataFrame) -> bool:
+    """Say whether stages of one number give null for null, as they did up to Spark 3.5."""
+    return int(frame.sparkSession.version.split(".")[0]) < 4  # noqa: PLR2004
 
 
 def _imputer(stage: Any, frame: DataFrame, _keep: Keep) -> dict[str, Any]:
@@ -206,6 +212,7 @@ def _index_to_string(stage: Any, frame: DataFrame, _keep: Keep) -> dict[str, Any
         "inputs": [name],
         "outputs": [stage.getOutputCol()],
         "labels": labels,
+        "nulls_pass": _before_spark_4(frame),
     }
 
 

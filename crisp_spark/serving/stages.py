@@ -123,12 +123,12 @@ def _string_index(spec: Spec, _arrays: Arrays, layout: Layout) -> Stage:
 
 
 def _index_to_string(spec: Spec, _arrays: Arrays, layout: Layout) -> Stage:
-    labels = spec["labels"]
+    labels, passed = spec["labels"], spec.get("nulls_pass", False)
 
-    def label(value: float | None) -> str:
-        if value is None:
-            raise ValueError(f"{spec['inputs'][0]}: null has no label")
-        if not math.isfinite(value) or not 0 <= int(value) < len(labels):
+    def label(value: float | None) -> str | None:
+        if passed and (value is None or math.isnan(value)):
+            return None if value is None else str(labels[0])  # Java's whole number of NaN is 0
+        if value is None or not math.isfinite(value) or not 0 <= int(value) < len(labels):
             raise ValueError(f"{spec['inputs'][0]}: no label at {value}")
         return str(labels[int(value)])
 
@@ -284,10 +284,12 @@ def _binarize(spec: Spec, _arrays: Arrays, layout: Layout) -> Stage:
 
         return apply
 
-    def make(at: int) -> Callable[[Any], float]:
+    # From Spark 4 on null is not above the threshold.
+    null = None if spec.get("nulls_pass", False) else 0.0
+
+    def make(at: int) -> Callable[[Any], float | None]:
         limit = spec["thresholds"][at]
-        # Null is not above the threshold.
-        return lambda value: float(value is not None and value > limit)
+        return lambda value: null if value is None else float(value > limit)
 
     return _per_value(layout, spec, make)
 
