@@ -8,13 +8,11 @@ from typing import Any
 
 from crisp_spark.aws.rollout.plan import NAMESPACE, RolloutPlan
 from crisp_spark.aws.schedule.cloudformation import (
-    SAME_ACCOUNT,
     Resource,
-    allow,
-    document,
-    only_tls,
+    mail_subscription,
     ref,
     sub,
+    topic_policy,
 )
 from crisp_spark.aws.schedule.signals import owner_topics, signal_alarms, signal_widgets
 
@@ -23,29 +21,15 @@ _MINUTE = 60
 
 def topic(plan: RolloutPlan) -> dict[str, Resource]:
     """Return the topic that alarms tell, and who listens to it."""
-    alarms = {"Principal": {"Service": "cloudwatch.amazonaws.com"}}
     found: dict[str, Resource] = {
         "Topic": {
             "Type": "AWS::SNS::Topic",
             "Properties": {"DisplayName": plan.name, "Tags": plan.tags},
         },
-        "TopicPolicy": {
-            "Type": "AWS::SNS::TopicPolicy",
-            "Properties": {
-                "Topics": [ref("Topic")],
-                "PolicyDocument": document(
-                    only_tls([ref("Topic")], "sns:Publish"),
-                    allow("AlarmsTell", ("sns:Publish",), ref("Topic"), condition=SAME_ACCOUNT)
-                    | alarms,
-                ),
-            },
-        },
+        "TopicPolicy": topic_policy("Topic"),
     }
     for number, address in enumerate(plan.endpoint.notify, start=1):
-        found[f"Mail{number}"] = {
-            "Type": "AWS::SNS::Subscription",
-            "Properties": {"TopicArn": ref("Topic"), "Protocol": "email", "Endpoint": address},
-        }
+        found[f"Mail{number}"] = mail_subscription("Topic", address)
     return found
 
 

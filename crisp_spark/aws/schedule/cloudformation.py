@@ -71,6 +71,35 @@ def only_tls(resources: list[Any], actions: str) -> Statement:
     }
 
 
+def topic_policy(topic: str, *more: Statement) -> Resource:
+    """Return the policy of a topic that the account's alarms tell, over TLS only.
+
+    Args:
+        topic: Logical name of the topic.
+        more: Further statements.
+    """
+    alarms = {"Principal": {"Service": "cloudwatch.amazonaws.com"}}
+    return {
+        "Type": "AWS::SNS::TopicPolicy",
+        "Properties": {
+            "Topics": [ref(topic)],
+            "PolicyDocument": document(
+                only_tls([ref(topic)], "sns:Publish"),
+                allow("AlarmsTell", ("sns:Publish",), ref(topic), condition=SAME_ACCOUNT) | alarms,
+                *more,
+            ),
+        },
+    }
+
+
+def mail_subscription(topic: str, address: str) -> Resource:
+    """Return the subscription of a mail address to a topic; the address must agree once."""
+    return {
+        "Type": "AWS::SNS::Subscription",
+        "Properties": {"TopicArn": ref(topic), "Protocol": "email", "Endpoint": address},
+    }
+
+
 def role(
     service: str,
     *statements: Statement,

@@ -8,12 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crisp_spark.aws.schedule.cloudformation import (
-    SAME_ACCOUNT,
     Resource,
-    allow,
-    document,
-    only_tls,
+    mail_subscription,
     ref,
+    topic_policy,
 )
 from crisp_spark.spec.deployment import MonitoringSpec
 from crisp_spark.spec.signals import NAMESPACE, SignalMetric, dimensions_of, watched_metrics
@@ -119,21 +117,8 @@ def owner_topics(watch: SignalWatch) -> dict[str, Resource]:
             "Type": "AWS::SNS::Topic",
             "Properties": {"DisplayName": f"crisp_spark: {watch.project}", **watch.topic},
         }
-        found[f"OwnerMail{number}"] = {
-            "Type": "AWS::SNS::Subscription",
-            "Properties": {"TopicArn": ref(name), "Protocol": "email", "Endpoint": address},
-        }
-        found[f"{name}Policy"] = {
-            "Type": "AWS::SNS::TopicPolicy",
-            "Properties": {
-                "Topics": [ref(name)],
-                "PolicyDocument": document(
-                    only_tls([ref(name)], "sns:Publish"),
-                    allow("AlarmsTell", ("sns:Publish",), ref(name), condition=SAME_ACCOUNT)
-                    | {"Principal": {"Service": "cloudwatch.amazonaws.com"}},
-                ),
-            },
-        }
+        found[f"OwnerMail{number}"] = mail_subscription(name, address)
+        found[f"{name}Policy"] = topic_policy(name)
     return found
 
 

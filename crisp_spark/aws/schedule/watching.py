@@ -6,15 +6,14 @@ import json
 from typing import Any
 
 from crisp_spark.aws.schedule.cloudformation import (
-    SAME_ACCOUNT,
     Resource,
     allow,
     arn,
     att,
-    document,
-    only_tls,
+    mail_subscription,
     ref,
     sub,
+    topic_policy,
 )
 from crisp_spark.aws.schedule.signals import owner_topics, signal_alarms, signal_widgets
 from crisp_spark.aws.schedule.stack import StackPlan
@@ -51,7 +50,6 @@ def watching(plan: StackPlan) -> dict[str, Resource]:
 
 
 def _topic(plan: StackPlan) -> dict[str, Resource]:
-    alarms = {"Principal": {"Service": "cloudwatch.amazonaws.com"}}
     # EventBridge hands no condition keys over to a topic.
     events = {"Principal": {"Service": "events.amazonaws.com"}}
     found: dict[str, Resource] = {
@@ -62,24 +60,12 @@ def _topic(plan: StackPlan) -> dict[str, Resource]:
                 "KmsMasterKeyId": ref("Key"),
             },
         },
-        "TopicPolicy": {
-            "Type": "AWS::SNS::TopicPolicy",
-            "Properties": {
-                "Topics": [ref("Topic")],
-                "PolicyDocument": document(
-                    only_tls([ref("Topic")], "sns:Publish"),
-                    allow("AlarmsTell", ("sns:Publish",), ref("Topic"), condition=SAME_ACCOUNT)
-                    | alarms,
-                    allow("RulesTell", ("sns:Publish",), ref("Topic")) | events,
-                ),
-            },
-        },
+        "TopicPolicy": topic_policy(
+            "Topic", allow("RulesTell", ("sns:Publish",), ref("Topic")) | events
+        ),
     }
     for number, address in enumerate(plan.schedule.notify, start=1):
-        found[f"Mail{number}"] = {
-            "Type": "AWS::SNS::Subscription",
-            "Properties": {"TopicArn": ref("Topic"), "Protocol": "email", "Endpoint": address},
-        }
+        found[f"Mail{number}"] = mail_subscription("Topic", address)
     return found
 
 
