@@ -167,6 +167,18 @@ def refuse_where(wrong: Mask, active: Mask) -> None:
         raise GiveUpError
 
 
+def _evaluated(
+    arguments: Sequence[ColumnRun], frame: Frame, active: Mask
+) -> tuple[list[Values], Mask]:
+    """Return the values of arguments, and where one is null: those behind it are not evaluated."""
+    values, null = [], np.zeros(len(frame), dtype=np.bool_)
+    for argument in arguments:
+        found = argument(frame, active & ~null)
+        values.append(found.values)
+        null = null | found.null
+    return values, null
+
+
 def strict(
     function: Callable[[list[Values], Mask], Values],
 ) -> Callable[[list[ColumnRun]], ColumnRun]:
@@ -178,12 +190,7 @@ def strict(
 
     def build(arguments: list[ColumnRun]) -> ColumnRun:
         def run(frame: Frame, active: Mask) -> Column:
-            values, null = [], np.zeros(len(frame), dtype=np.bool_)
-            for argument in arguments:
-                # Arguments behind a null one are not evaluated.
-                found = argument(frame, active & ~null)
-                values.append(found.values)
-                null = null | found.null
+            values, null = _evaluated(arguments, frame, active)
             return Column(function(values, active & ~null), null)
 
         return run
@@ -197,11 +204,7 @@ def value_by_value(
     """Return a strict function without an array form, called for the rows that count."""
 
     def run(frame: Frame, active: Mask) -> Column:
-        values, null = [], np.zeros(len(frame), dtype=np.bool_)
-        for argument in arguments:
-            found = argument(frame, active & ~null)
-            values.append(found.values)
-            null = null | found.null
+        values, null = _evaluated(arguments, frame, active)
         reached = np.flatnonzero(active & ~null)
         made = [None] * len(frame)
         chosen = [each[reached].tolist() for each in values]
