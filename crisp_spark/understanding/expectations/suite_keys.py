@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from pyspark.sql import Column
@@ -45,6 +45,7 @@ class _KeySet:
         repeats: Metrics about repeated keys.
         distinct: Metrics about the number of distinct keys.
         flags: Metrics about distinct keys in or out of a set, with the condition.
+        bounds: Bounds of a whole number, once they are counted.
     """
 
     names: tuple[str, ...]
@@ -56,6 +57,7 @@ class _KeySet:
     repeats: list[Any] = field(default_factory=list)
     distinct: list[Any] = field(default_factory=list)
     flags: list[tuple[Any, Column]] = field(default_factory=list)
+    bounds: Bounds | None = None
 
     @property
     def id(self) -> str:
@@ -71,6 +73,7 @@ class _KeySet:
             hashed=self.hashable and counted,
             listed=bool(self.repeats),
             flags=tuple(flag for _, flag in self.flags),
+            bounds=self.bounds,
         )
 
 
@@ -81,7 +84,6 @@ class KeyWork:
         self.engine = engine
         self.sets: dict[str, _KeySet] = {}
         self.missing: dict[str, int] = {}
-        self.bounds: dict[str, Bounds] = {}
 
     @property
     def metrics(self) -> list[Any]:
@@ -188,9 +190,7 @@ class KeyWork:
         for one in self.sets.values():
             if f"missing {one.id}" in values:
                 self.missing[one.id] = values[f"missing {one.id}"]
-            bounds = bounds_of(values.get(f"bounds {one.id}"))
-            if bounds is not None:
-                self.bounds[one.id] = bounds
+            one.bounds = bounds_of(values.get(f"bounds {one.id}")) or one.bounds
 
     def _part(self, one: _KeySet) -> _KeySet | None:
         """A single key within a compound key, looked at in all rows of the compound."""
@@ -211,9 +211,7 @@ class KeyWork:
             own = [one for one in self.sets.values() if one.domain.batch == batch]
             second = [one for one in own if self._part(one) is not None]
             first = [one for one in own if one not in second]
-            counts = count_keys(
-                frame, {one.id: replace(one.key, bounds=self.bounds.get(one.id)) for one in first}
-            )
+            counts = count_keys(frame, {one.id: one.key for one in first})
             keys = {one.id: self._narrowed(one, counts) for one in second}
             rows = {one.id: one for one in own}
             proven = {id_ for id_, key in keys.items() if key is None}
