@@ -164,8 +164,14 @@ def _set_up_logs(shared: Shared) -> None:
         level=others, stream=sys.stderr, format=form, datefmt="%H:%M:%S", force=True
     )
     logging.getLogger("crisp_spark").setLevel(level)
+    # py4j tells the root logger, with a traceback, that Ctrl-C closed a connection.
+    logging.getLogger().addFilter(_no_interrupts)
     for noisy in ("py4j", "alembic", "botocore", "urllib3", "git", "matplotlib"):
         logging.getLogger(noisy).setLevel(max(others, logging.WARNING))
+
+
+def _no_interrupts(record: logging.LogRecord) -> bool:
+    return record.msg != "KeyboardInterrupt while sending command."
 
 
 def _guard(work: Callable[[], None], shared: Shared) -> None:

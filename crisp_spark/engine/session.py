@@ -10,13 +10,16 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
 
 from crisp_spark.engine.s3a import require_s3a, s3a_settings
 from crisp_spark.errors import EnvironmentFaultError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+logger = logging.getLogger(__name__)
 
 SEMANTICS: Mapping[str, str] = {
     # Spark 3.5 and 4.x differ in these defaults; results must not.
@@ -139,9 +142,38 @@ def _interrupts_later() -> Iterator[None]:
     previous = signal.signal(signal.SIGINT, hold)
     try:
         yield
-    finally:
-        # A started context has put its own handler in place, which cancels running jobs.
-        if signal.getsignal(signal.SIGINT) is hold:
-            signal.signal(signal.SIGINT, previous)
+    except BaseException:
+        signal.signal(signal.SIGINT, previous)
+        raise
+    # In place of Spark's own, which talks to the JVM from within the handler: where the main
+    # thread waits for an answer, that breaks the connection and ends in a Py4JError.
+    signal.signal(signal.SIGINT, _interrupted)
     if held:
         raise KeyboardInterrupt
+
+
+def _interrupted(_number: int, _frame: FrameType | None) -> NoReturn:
+    cancel_jobs_aside()
+    raise KeyboardInterrupt
+
+
+def cancel_jobs_aside() -> None:
+    """Cancel all Spark jobs of this process, so that threads which wait for them come back.
+
+    For signal handlers: it works in a thread of its own, because the main thread may be in the
+    middle of talking to the JVM.
+    """
+    if "pyspark" in sys.modules:
+        threading.Thread(target=_cancel_jobs, name="cancel-spark-jobs", daemon=True).start()
+
+
+def _cancel_jobs() -> None:
+    from pyspark import SparkContext
+
+    context = SparkContext._active_spark_context  # noqa: SLF001  # Spark has no public way
+    if context is None:
+        return
+    try:
+        context.cancelAllJobs()
+    except Exception as error:  # noqa: BLE001  # the JVM may be gone already
+        logger.info("Spark jobs were not cancelled: %s", error)

@@ -5,15 +5,13 @@ EMR sends it when a step is cancelled or a cluster ends; a person may too.
 
 from __future__ import annotations
 
-import logging
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-logger = logging.getLogger(__name__)
+from crisp_spark.engine.session import cancel_jobs_aside
 
 EX_TERMINATED = 128 + signal.SIGTERM
 
@@ -44,8 +42,7 @@ def terminated_as_error() -> Iterator[None]:
 
     def ended(_number: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        # A thread of its own: the main thread may be in the middle of talking to the JVM.
-        threading.Thread(target=_cancel_spark_jobs, daemon=True).start()
+        cancel_jobs_aside()
         raise TerminatedBySignal
 
     before = signal.signal(signal.SIGTERM, ended)
@@ -53,17 +50,3 @@ def terminated_as_error() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _cancel_spark_jobs() -> None:
-    if "pyspark" not in sys.modules:
-        return
-    from pyspark import SparkContext
-
-    context = SparkContext._active_spark_context  # noqa: SLF001  # Spark has no public way
-    if context is None:
-        return
-    try:
-        context.cancelAllJobs()
-    except Exception as error:  # noqa: BLE001  # the JVM may be gone already
-        logger.info("Spark jobs were not cancelled: %s", error)

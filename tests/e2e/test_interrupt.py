@@ -45,3 +45,32 @@ def test_interrupted_run_says_how_to_go_on_and_leaves_no_process(tmp_path):
     states = {step["step"]: step["state"] for step in json.loads(told.stdout)}
     assert states["charter"] == "current"
     assert states["ingest"] != "current"
+
+
+WAITING = """
+import os, signal, threading, time
+from crisp_spark.engine.session import build_session
+
+spark = build_session("interrupted", master="local[2]")
+for wait in (0.5, 2.0):
+    spark.range(3).count()
+    threading.Timer(wait, os.kill, (os.getpid(), signal.SIGINT)).start()
+    began = time.monotonic()
+    try:
+        spark.sparkContext.parallelize([120, 120], 2).map(time.sleep).collect()
+    except KeyboardInterrupt:
+        print("interrupted", time.monotonic() - began < 60)
+    while spark.sparkContext.statusTracker().getActiveJobsIds():
+        time.sleep(0.1)
+print("rows", spark.range(5).count())
+spark.stop()
+"""
+
+
+def test_interrupt_while_the_jvm_answers_leaves_a_session_that_works():
+    # Spark's own handler calls the JVM on the connection that is in use, which breaks it.
+    ran = subprocess.run(
+        [sys.executable, "-c", WAITING], capture_output=True, text=True, timeout=90, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.split("\n")[:3] == ["interrupted True", "interrupted True", "rows 5"]
