@@ -164,14 +164,18 @@ def _set_up_logs(shared: Shared) -> None:
         level=others, stream=sys.stderr, format=form, datefmt="%H:%M:%S", force=True
     )
     logging.getLogger("crisp_spark").setLevel(level)
-    # py4j tells the root logger, with a traceback, that Ctrl-C closed a connection.
-    logging.getLogger().addFilter(_no_interrupts)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_not_of_interrupts)
     for noisy in ("py4j", "alembic", "botocore", "urllib3", "git", "matplotlib"):
         logging.getLogger(noisy).setLevel(max(others, logging.WARNING))
 
 
-def _no_interrupts(record: logging.LogRecord) -> bool:
-    return record.msg != "KeyboardInterrupt while sending command."
+def _not_of_interrupts(record: logging.LogRecord) -> bool:
+    """Whether a record is not py4j's account, with tracebacks, of closing a connection."""
+    return record.msg not in {
+        "KeyboardInterrupt while sending command.",
+        "Exception occurred while shutting down connection",
+    }
 
 
 def _guard(work: Callable[[], None], shared: Shared) -> None:

@@ -134,22 +134,15 @@ def _interrupts_later() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    held: list[int] = []
-
-    def hold(number: int, _: object) -> None:
-        held.append(number)
-
-    previous = signal.signal(signal.SIGINT, hold)
+    # Blocked, not handled: Spark's context puts a handler of its own in place half way.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
-    except BaseException:
-        signal.signal(signal.SIGINT, previous)
-        raise
-    # In place of Spark's own, which talks to the JVM from within the handler: where the main
-    # thread waits for an answer, that breaks the connection and ends in a Py4JError.
-    signal.signal(signal.SIGINT, _interrupted)
-    if held:
-        raise KeyboardInterrupt
+        # Spark's handler talks to the JVM from within: where the main thread waits for an
+        # answer, that breaks the connection and ends in a Py4JError.
+        signal.signal(signal.SIGINT, _interrupted)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _interrupted(_number: int, _frame: FrameType | None) -> NoReturn:
