@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pyspark.ml.base import Transformer
     from pyspark.sql import DataFrame
 
+    from crisp_spark.modeling.shared import SharedSet
+
 Kind = Literal["numeric", "flag", "categorical", "tokens", "vector"]
 
 
@@ -102,6 +104,7 @@ class FeatureContext:
         label: Column of the label; empty for clustering.
         classes: Class names, where the label is a class.
         seed: Seed of learners used for selection.
+        shared: What is measured together with other folds.
     """
 
     problem: str
@@ -109,6 +112,7 @@ class FeatureContext:
     label: str = ""
     classes: tuple[str, ...] = ()
     seed: int = 42
+    shared: SharedSet | None = None
 
     @property
     def is_classes(self) -> bool:
@@ -143,6 +147,8 @@ class Fitting:
     _defined: dict[tuple[str, str | None], str] = field(default_factory=dict)
     _indexed: dict[tuple[str, tuple[str, ...]], str] = field(default_factory=dict)
     _count: int = 0
+    _statements: list[str] = field(default_factory=list)
+    _alike: bool = True
 
     def fresh(self, letter: str = "x") -> str:
         """Return a new physical column name: safe ASCII, whatever the feature is called."""
@@ -162,20 +168,24 @@ class Fitting:
     def frame(self) -> DataFrame:
         """Training rows with every column defined so far."""
         for layer in layers(self._pending):
-            training = SQLTransformer(statement=statement(layer, training=True))
-            self.rows = training.transform(self.rows)
+            self._statements.append(statement(layer, training=True))
+            self.rows = SQLTransformer(statement=self._statements[-1]).transform(self.rows)
             self.records.append(StageRecord(definitions=tuple(layer)))
         self._pending = []
         return self.rows
 
     def add_stage(self, stage: Transformer, inputs: Sequence[str], outputs: Sequence[str]) -> None:
         """Append a fitted stock stage. Lazy."""
-        self.rows = stage.transform(self.frame)
+        self.rows, self._alike = stage.transform(self.frame), False
         self.records.append(StageRecord(tuple(inputs), tuple(outputs), stage))
 
     def measure(self, requests: Requests) -> Statistics:
         """Answer requests on the training rows."""
-        return measure_statistics(self.frame, requests, self.context.targets)
+        frame, shared, alike = self.frame, self.context.shared, self._alike
+        # What follows from the answers differs from fold to fold.
+        self._alike = False
+        found = shared.measure(self._statements, requests) if shared and alike else None
+        return found or measure_statistics(frame, requests, self.context.targets)
 
     def index(self, keys: Sequence[str], labels: Sequence[Sequence[str]]) -> list[str]:
         """Add columns with the position of each key in its labels; unknown keys come last.

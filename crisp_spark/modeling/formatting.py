@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pyspark.ml.feature import Binarizer, MinMaxScaler, StandardScaler
 from pyspark.ml.stat import Summarizer
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from crisp_spark.errors import ModelError
@@ -17,7 +19,6 @@ from crisp_spark.modeling.labels import LABEL
 
 if TYPE_CHECKING:
     from pyspark.ml.base import Estimator, Transformer
-    from pyspark.sql import DataFrame
 
     from crisp_spark.modeling.search import PlannedTrial
 
@@ -99,19 +100,39 @@ class Ends:
     rows: int
 
 
-def measure_vectors(vectors: DataFrame, column: str) -> Ends:
+def measure_vectors(frames: Sequence[DataFrame], column: str) -> list[Ends]:
     """Return smallest and largest value of each slot and of the label, and the number of rows.
 
+    Args:
+        frames: Vectors, of one fold each; they are measured together.
+        column: Column of the vector.
+
     Rows: all. Adds: nothing. Drops: nothing. Jobs: one.
+
+    Raises:
+        ModelError: A frame has no rows.
     """
-    ends = Summarizer.metrics("min", "max").summary(F.col(column))
-    label = F.col(LABEL) if LABEL in vectors.columns else F.lit(0.0)
-    asked = [ends.alias("s"), F.min(label).alias("lo"), F.max(label).alias("hi")]
-    found = vectors.select(*asked, F.count(F.lit(1)).alias("n")).collect()[0]
-    if found["s"] is None:
+    label = F.col(LABEL) if LABEL in frames[0].columns else F.lit(0.0)
+    numbered = [
+        frame.select(F.lit(at).alias("at"), F.col(column).alias("x"), label.alias("y"))
+        for at, frame in enumerate(frames)
+    ]
+    ends = Summarizer.metrics("min", "max").summary(F.col("x"))
+    asked = [ends.alias("s"), F.min("y").alias("lo"), F.max("y").alias("hi")]
+    together = reduce(DataFrame.union, numbered)
+    rows = together.groupBy("at").agg(*asked, F.count(F.lit(1)).alias("n")).collect()
+    if len(rows) < len(frames):
         raise ModelError("modeling: there are no training rows")
-    low, high = found["s"]["min"].toArray(), found["s"]["max"].toArray()
-    return Ends(low, high, float(found["lo"] or 0.0), float(found["hi"] or 0.0), int(found["n"]))
+    return [
+        Ends(
+            row["s"]["min"].toArray(),
+            row["s"]["max"].toArray(),
+            float(row["lo"] or 0.0),
+            float(row["hi"] or 0.0),
+            int(row["n"]),
+        )
+        for row in sorted(rows, key=lambda row: int(row["at"]))
+    ]
 
 
 def format_trial(trial: PlannedTrial, facts: InputFacts, column: str) -> Formatted:

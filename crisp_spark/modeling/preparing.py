@@ -6,12 +6,19 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+from pyspark.sql import functions as F
+
 from crisp_spark.errors import SpecError
+from crisp_spark.modeling.features import FEATURES
 from crisp_spark.modeling.folds import FoldCounts, FoldPlan
+from crisp_spark.modeling.formatting import Ends, measure_vectors
 from crisp_spark.modeling.layout import sampled
+from crisp_spark.modeling.shared import SharedSet, SharedStatistics
 from crisp_spark.modeling.vectorizing import (
     FoldRows,
     Made,
@@ -19,6 +26,7 @@ from crisp_spark.modeling.vectorizing import (
     facts_of,
     make_ratings,
     make_vectors,
+    targets_of,
 )
 
 if TYPE_CHECKING:
@@ -27,6 +35,11 @@ if TYPE_CHECKING:
 
     from crisp_spark.modeling.features import FittedFeatures
     from crisp_spark.modeling.formatting import InputFacts
+
+_Name = tuple[int | None, bool]
+"""Fold, None for all rows, and whether all its rows are fitted on."""
+_ALL = -1
+"""Set of all training rows."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +71,15 @@ class Prepared:
     seconds: float
 
 
+@dataclass(frozen=True)
+class _Making:
+    """Vectors of a fold that nobody has looked at yet."""
+
+    asked: FoldRows
+    made: Made
+    started: float
+
+
 @dataclass
 class Preparation:
     """Prepares folds on first use and keeps them; safe to ask from several threads.
@@ -71,9 +93,10 @@ class Preparation:
     rows: DataFrame
     counts: FoldCounts
     task: PreparationTask
-    _kept: dict[tuple[int | None, bool], Prepared] = field(default_factory=dict)
+    _kept: dict[_Name, Prepared] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _locks: dict[tuple[int | None, bool], threading.Lock] = field(default_factory=dict)
+    _locks: dict[_Name, threading.Lock] = field(default_factory=dict)
+    _shared: SharedStatistics | None = None
 
     def fold(self, plan: FoldPlan | None, *, all_rows: bool = False) -> Prepared:
         """Return the vectors of a fold, or of all training rows (None); prepared only once.
@@ -82,25 +105,53 @@ class Preparation:
             plan: Fold; None for the final fit.
             all_rows: Whether to fit on all rows of the fold even where trials use a sample.
         """
-        name = (None if plan is None else plan.fold, all_rows or plan is None or self.share == 1)
-        with self._lock:
-            own = self._locks.setdefault(name, threading.Lock())
-        with own:
+        name = self._name(plan, all_rows=all_rows)
+        with self._lock_of(name):
             if name not in self._kept:
-                self._kept[name] = self._prepare(plan, all_rows=name[1])
+                making = self._make(plan, all_rows=name[1])
+                self._kept[name] = self._finished(making, _look_at([making])[0])
             return self._kept[name]
 
-    def all_folds(self, plans: Sequence[FoldPlan], at_once: int) -> list[Prepared]:
-        """Return the vectors of several folds, some of them prepared at the same time.
+    def _name(self, plan: FoldPlan | None, *, all_rows: bool = False) -> _Name:
+        return None if plan is None else plan.fold, all_rows or plan is None or self.share == 1
 
-        A fold's statistics are many short jobs: alone they leave most cores idle.
+    def _lock_of(self, name: _Name) -> threading.Lock:
+        with self._lock:
+            return self._locks.setdefault(name, threading.Lock())
+
+    def all_folds(self, plans: Sequence[FoldPlan], at_once: int) -> list[Prepared]:
+        """Return the vectors of several folds, prepared together.
+
+        A fold's statistics are many short jobs, which alone leave most cores idle: what all folds
+        ask for first, and the look at their vectors, are one job each for all of them.
 
         Args:
-            plans: Folds.
+            plans: Folds, not twice the same.
             at_once: Folds prepared at the same time.
         """
-        with ThreadPoolExecutor(max_workers=max(1, at_once)) as pool:
-            return list(pool.map(self.fold, plans))
+        names = [self._name(plan) for plan in plans]
+        with ExitStack() as locks, ThreadPoolExecutor(max_workers=max(1, at_once)) as pool:
+            # In one order, so that two callers cannot wait for each other.
+            for name in sorted(names, key=str):
+                locks.enter_context(self._lock_of(name))
+            new = {n: p for n, p in zip(names, plans, strict=True) if n not in self._kept}
+            self._share_statistics(plans)
+            makings = list(pool.map(self._make, new.values()))
+            for name, making, ends in zip(new, makings, _look_at(makings), strict=True):
+                self._kept[name] = self._finished(making, ends)
+            return [self._kept[name] for name in names]
+
+    def _share_statistics(self, plans: Sequence[FoldPlan]) -> None:
+        """Get ready to measure folds together, and all rows with them where trials see them all."""
+        if self._shared is not None or self.task.problem == "recommendation":
+            return
+        rows = sampled(self.rows, self.share, self.task.key, self.task.seed + 1)
+        sets = {plan.fold: plan.train_rows() for plan in plans}
+        folds: dict[int, Sequence[int]] = {plan.fold: plan.training for plan in plans}
+        if self.share == 1:
+            sets[_ALL], folds[_ALL] = F.lit(True), self.counts.folds
+        targets = {at: targets_of(self.task, rows, own) for at, own in folds.items()}
+        self._shared = SharedStatistics(rows, sets, targets)
 
     def release(self, plan: FoldPlan | None = None) -> None:
         """Drop the cached vectors of one fold, or all of them."""
@@ -117,8 +168,11 @@ class Preparation:
         wanted = self.task.trial_rows
         return 1.0 if wanted is None else min(1.0, wanted / max(self.counts.total, 1))
 
-    def _prepare(self, plan: FoldPlan | None, *, all_rows: bool) -> Prepared:
+    def _make(self, plan: FoldPlan | None, *, all_rows: bool | None = None) -> _Making:
         started = time.monotonic()
+        all_rows = self.share == 1 if all_rows is None else all_rows
+        number = _ALL if plan is None else plan.fold
+        shared = self._shared if all_rows == (self.share == 1) else None
         folds = self.counts.folds if plan is None else plan.training
         train = self.rows if plan is None else self.rows.where(plan.train_rows())
         if not all_rows:
@@ -131,10 +185,14 @@ class Preparation:
             class_weights(self.task, self.counts.class_counts(folds)),
             self.counts.class_counts(folds),
             self.counts.mean(folds),
+            SharedSet(shared, number) if shared and number in shared.sets else None,
         )
         make = make_ratings if self.task.problem == "recommendation" else make_vectors
-        made = make(asked, self.task)
-        facts, train_rows = facts_of(made, asked, self.task)
+        return _Making(asked, make(asked, self.task), started)
+
+    def _finished(self, making: _Making, ends: Ends) -> Prepared:
+        made, asked, started = making.made, making.asked, making.started
+        facts, train_rows = facts_of(made, asked, self.task, ends)
         return Prepared(
             stages=made.stages,
             post=made.post,
@@ -147,6 +205,15 @@ class Preparation:
             weights=asked.weights,
             seconds=round(time.monotonic() - started, 3),
         )
+
+
+def _look_at(makings: Sequence[_Making]) -> list[Ends]:
+    """Look at the vectors of folds and count them; this fills their caches. Jobs: one."""
+    frames = [making.made.train for making in makings]
+    if all(making.made.fitted is not None for making in makings):
+        return measure_vectors(frames, FEATURES) if frames else []
+    nothing = np.zeros(0)
+    return [Ends(nothing, nothing, 0.0, 0.0, frame.count()) for frame in frames]
 
 
 def _validation_rows(made: Made, asked: FoldRows, task: PreparationTask) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import nan
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from crisp_spark.modeling.statements import number
 from crisp_spark.spec.columns import quoted
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 MOST_CATEGORIES = 10_000
 """Most categories of a column that are told apart; the most frequent ones."""
@@ -148,23 +148,68 @@ def measure_statistics(frame: DataFrame, requests: Requests, targets: Targets) -
     Rows: all. Adds: nothing. Drops: nothing. Jobs: one for aggregates, one for all category
     counts, one per grouping; none for what is not asked.
     """
-    scalars: dict[str, Any] = {}
+    return _measured(frame, requests, {0: targets}, ())[0]
+
+
+def measure_sets(
+    frame: DataFrame, column: str, requests: Requests, targets: Mapping[int, Targets]
+) -> dict[int, Statistics]:
+    """Answer all requests for several sets of rows at once.
+
+    Args:
+        frame: Rows with an array of the numbers of the sets that a row belongs to.
+        column: That array.
+        requests: What is asked of every set.
+        targets: The label by set; they differ in their parts only.
+
+    Rows: once for each of their sets. Adds: nothing. Drops: nothing. Jobs: those of one set. A
+    set without rows has no answer.
+    """
+    others = [F.col(quoted(name)) for name in frame.columns if name != column]
+    each = frame.select(*others, F.explode(column).alias(column))
+    return _measured(each, requests, targets, (column,))
+
+
+def _measured(
+    frame: DataFrame, requests: Requests, targets: Mapping[int, Targets], by: Sequence[str]
+) -> dict[int, Statistics]:
+    """Answer requests for every value of ``by``; for all rows together, as set 0, without it."""
+    scalars: dict[int, Mapping[str, Any]] = {}
     if requests.scalars:
-        asked = list(requests.scalars)
-        columns = [F.expr(sql).alias(f"s{index}") for index, sql in enumerate(asked)]
-        row = frame.agg(*columns).collect()[0]
-        scalars = dict(zip(asked, row, strict=True))
-    groups: dict[str, Mapping[str, Mapping[str, Any]]] = {}
+        found = frame.groupBy(*by).agg(*_aliased(requests.scalars)).collect()
+        scalars = {
+            _set_of(row, by): dict(zip(requests.scalars, row[len(by) :], strict=True))
+            for row in found
+        }
+    groups: dict[int, dict[str, dict[str, Mapping[str, Any]]]] = {}
     for key, sqls in requests.groups.items():
-        columns = [F.expr(sql).alias(f"s{index}") for index, sql in enumerate(sqls)]
-        found = frame.groupBy(F.col(quoted(key)).alias("k")).agg(*columns).collect()
-        groups[key] = {str(row[0]): dict(zip(sqls, row[1:], strict=True)) for row in found}
-    return Statistics(scalars, _count_categories(frame, list(requests.categories), targets), groups)
+        grouping = [*map(F.col, by), F.col(quoted(key)).alias("k")]
+        for row in frame.groupBy(*grouping).agg(*_aliased(sqls)).collect():
+            own = groups.setdefault(_set_of(row, by), {}).setdefault(key, {})
+            own[str(row[len(by)])] = dict(zip(sqls, row[len(by) + 1 :], strict=True))
+    keys = list(requests.categories)
+    counted = _count_categories(frame, keys, targets, by)
+    known = set(scalars) | set(groups) | set(counted) if by else {0}
+    nothing = {key: dict[str, Mapping[str, Any]]() for key in requests.groups}
+    return {
+        each: Statistics(
+            scalars.get(each, {}), counted.get(each, {}), nothing | groups.get(each, {})
+        )
+        for each in known
+    }
+
+
+def _aliased(sqls: Iterable[str]) -> list[Column]:
+    return [F.expr(sql).alias(f"s{index}") for index, sql in enumerate(sqls)]
+
+
+def _set_of(row: Any, by: Sequence[str]) -> int:
+    return int(row[0]) if by else 0
 
 
 def _count_categories(
-    frame: DataFrame, keys: Sequence[str], targets: Targets
-) -> dict[str, Categories]:
+    frame: DataFrame, keys: Sequence[str], targets: Mapping[int, Targets], by: Sequence[str]
+) -> dict[int, dict[str, Categories]]:
     if not keys:
         return {}
     cells = F.array(
@@ -173,42 +218,59 @@ def _count_categories(
             for index, key in enumerate(keys)
         )
     )
-    ys = [F.expr(sql).cast("double").alias(f"y{n}") for n, sql in enumerate(targets.sqls)]
-    long = frame.select(F.inline(cells), F.expr(targets.part).alias("part"), *ys)
+    some = next(iter(targets.values()))
+    parts = sorted({part for own in targets.values() for part in own.parts})
+    ys = [F.expr(sql).cast("double").alias(f"y{n}") for n, sql in enumerate(some.sqls)]
+    long = frame.select(*by, F.inline(cells), F.expr(some.part).alias("part"), *ys)
     sums = [F.sum(f"y{n}") for n in range(len(ys))]
     by_part = [
         F.sum(F.when(F.col("part") == part, value).otherwise(0))
-        for part in targets.parts
+        for part in parts
         for value in (F.lit(1), *(F.col(f"y{n}") for n in range(len(ys))))
     ]
     counted = (
-        long.groupBy("c", "k")
+        long.groupBy(*by, "c", "k")
         .agg(F.count(F.lit(1)), *sums, *by_part)
-        .toDF("c", "k", "n", *(f"v{n}" for n in range(len(sums) + len(by_part))))
+        .toDF(*by, "c", "k", "n", *(f"v{n}" for n in range(len(sums) + len(by_part))))
     )
-    within = Window.partitionBy("c")
+    within = Window.partitionBy(*by, "c")
     ranked = counted.select(
         "*",
         F.row_number().over(within.orderBy(F.col("n").desc(), "k")).alias("rank"),
         F.count(F.lit(1)).over(within).alias("distinct"),
         F.sum("n").over(within).alias("rows"),
     ).where(F.col("rank") <= MOST_CATEGORIES)
-    found: dict[int, list[tuple[Any, ...]]] = {}
+    found: dict[int, dict[int, list[tuple[Any, ...]]]] = {}
     for row in ranked.collect():
-        found.setdefault(row["c"], []).append(tuple(row))
+        own = found.setdefault(_set_of(row, by), {})
+        own.setdefault(row["c"], []).append(tuple(row[len(by) :]))
     return {
-        key: _categories(sorted(found.get(index, ()), key=lambda row: row[-3]), len(ys))
-        for index, key in enumerate(keys)
+        each: {
+            key: _categories(
+                sorted(rows.get(index, ()), key=lambda row: row[-3]),
+                len(ys),
+                [parts.index(part) for part in targets[each].parts],
+            )
+            for index, key in enumerate(keys)
+        }
+        for each, rows in (found.items() if by else [(0, found.get(0, {}))])
     }
 
 
-def _categories(rows: Sequence[tuple[Any, ...]], width: int) -> Categories:
-    """Unpack rows of (c, k, n, sums..., (n, sums...) per part, rank, distinct, rows)."""
+def _categories(rows: Sequence[tuple[Any, ...]], width: int, kept: Sequence[int]) -> Categories:
+    """Unpack rows of (c, k, n, sums..., (n, sums...) per part, rank, distinct, rows).
+
+    Args:
+        rows: The rows, by rank.
+        width: Number of targets.
+        kept: Places of the parts that the set has.
+    """
     items = []
     for row in rows:
         values = [float(value or 0.0) for value in row[3:-3]]
         sums, rest = values[:width], values[width:]
-        parts = [rest[at : at + width + 1] for at in range(0, len(rest), width + 1)]
+        every = [rest[at : at + width + 1] for at in range(0, len(rest), width + 1)]
+        parts = [every[at] for at in kept]
         items.append(
             Category(
                 str(row[1]),

@@ -18,7 +18,7 @@ from crisp_spark.modeling.estimators import CENSOR, ITEM, RATING_SCORE, USER, WE
 from crisp_spark.modeling.features import FEATURES, FeaturePlan, FittedFeatures, fit_features
 from crisp_spark.modeling.fitting import FeatureContext
 from crisp_spark.modeling.folds import TURN, fold_column
-from crisp_spark.modeling.formatting import InputFacts, measure_vectors
+from crisp_spark.modeling.formatting import Ends, InputFacts
 from crisp_spark.modeling.labels import FOLD, LABEL
 from crisp_spark.modeling.layout import sampled
 from crisp_spark.modeling.statements import Definition, number, statement
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pyspark.ml.base import Transformer
     from pyspark.sql import DataFrame
 
+    from crisp_spark.modeling.shared import SharedSet
     from crisp_spark.spec.business import OutcomeValues
 
 _UNSCALED = "_crisp_v0"
@@ -80,6 +81,7 @@ class FoldRows:
         weights: Weight by label.
         class_counts: Rows to fit on by label.
         label_mean: Mean of their label.
+        shared: What is measured together with other folds.
     """
 
     train: DataFrame
@@ -89,6 +91,7 @@ class FoldRows:
     weights: Mapping[float, float]
     class_counts: Mapping[float, int]
     label_mean: float
+    shared: SharedSet | None = None
 
     def validation_share(self, task: PreparationTask, width: int) -> float:
         """Return the share of rows to score that fits the driver, 1 or more for all."""
@@ -115,12 +118,10 @@ class Made:
     fitted: FittedFeatures | None
 
 
-def _feature_context(
-    task: PreparationTask, rows: DataFrame, folds: Sequence[int]
-) -> FeatureContext:
+def targets_of(task: PreparationTask, rows: DataFrame, folds: Sequence[int]) -> Targets:
     """Say how target encodings stay out of fold: by other folds, or by halves of the only one."""
     if task.problem == "clustering":
-        return FeatureContext(task.problem, Targets(), seed=task.seed)
+        return Targets()
     sqls: tuple[str, ...] = (LABEL,)
     if task.problem == "multiclass":
         sqls = tuple(f"{LABEL} = {number(float(at))}" for at in range(len(task.classes)))
@@ -135,7 +136,7 @@ def _feature_context(
         ]
         keys = [quoted(name) for name in task.key] or plain
         part, parts = _HALVES % (task.seed, ", ".join(keys)), (0, 1)
-    return FeatureContext(task.problem, Targets(sqls, part, parts), LABEL, task.classes, task.seed)
+    return Targets(sqls, part, parts)
 
 
 def make_vectors(asked: FoldRows, task: PreparationTask) -> Made:
@@ -145,7 +146,15 @@ def make_vectors(asked: FoldRows, task: PreparationTask) -> Made:
     those of the fitted operations.
     """
     train = asked.train
-    fitted = fit_features(train, task.features, _feature_context(task, train, asked.folds))
+    context = FeatureContext(
+        problem=task.problem,
+        targets=targets_of(task, train, asked.folds),
+        label="" if task.problem == "clustering" else LABEL,
+        classes=() if task.problem == "clustering" else task.classes,
+        seed=task.seed,
+        shared=asked.shared,
+    )
+    fitted = fit_features(train, task.features, context)
     extra = [name for name in (LABEL, CENSOR) if name in train.columns]
     stages, vectors = fitted.stages, fitted.training_frame()
     if task.standardize:
@@ -173,11 +182,12 @@ def _cached(frame: DataFrame) -> DataFrame:
     return frame.persist(StorageLevel.MEMORY_AND_DISK)
 
 
-def facts_of(made: Made, asked: FoldRows, task: PreparationTask) -> tuple[InputFacts, int]:
-    """Look at the prepared vectors and count them; this fills the cache. Jobs: one."""
+def facts_of(
+    made: Made, asked: FoldRows, task: PreparationTask, ends: Ends
+) -> tuple[InputFacts, int]:
+    """Say what learners may object to, and how many rows there are."""
     if made.fitted is None:
-        return InputFacts(np.zeros(0), np.zeros(0), ()), made.train.count()
-    ends = measure_vectors(made.train, FEATURES)
+        return InputFacts(np.zeros(0), np.zeros(0), ()), ends.rows
     arity, name = max(
         ((feature.arity or 0, feature.name) for feature in made.fitted.features), default=(0, "")
     )
