@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
 from pyspark.ml.functions import vector_to_array
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from crisp_spark.modeling.engines.kernel import MOST_BINS, Block
@@ -16,7 +18,7 @@ from crisp_spark.modeling.labels import LABEL
 
 if TYPE_CHECKING:
     from pyspark.ml.base import Estimator
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Row
 
     from crisp_spark.modeling.engines.kernel import Floats
     from crisp_spark.modeling.preparing import Prepared
@@ -83,7 +85,7 @@ def _codes(at: int, categories: Any) -> Floats:
 def binned_fold(boosting: Estimator[Any], prepared: Prepared, column: str) -> tuple[Any, ...]:
     """Return the block of a fold and the upper ends of its bins.
 
-    Jobs: those of the candidates, and one for the rows fitted on and one for those left out.
+    Jobs: those of the candidates, and one for the rows.
 
     Raises:
         ValueError: A slot has more bins than a byte holds.
@@ -92,39 +94,57 @@ def binned_fold(boosting: Estimator[Any], prepared: Prepared, column: str) -> tu
     most = max((ends.size for ends in thresholds), default=0)
     if most > MOST_BINS:
         raise ValueError(f"{most + 1} bins do not fit a byte")
-    bins, label = _collected(prepared.train, column, thresholds)
-    scored = prepared.validation
-    scored_bins, scored_label = (
-        (np.empty((len(thresholds), 0), dtype=np.uint8), np.empty(0))
-        if scored is None
-        else _collected(scored, column, thresholds)
-    )
+    frames = [prepared.train]
+    if prepared.validation is not None:
+        frames.append(prepared.validation)
+    (bins, label), *rest = _collected(frames, column, thresholds)
+    scored_bins, scored_label = rest[0] if rest else _binned([], thresholds)
     tops = np.array([ends.size for ends in thresholds], dtype=np.int64)
     return Block(uuid4().hex, bins, label, tops, scored_bins, scored_label), thresholds
 
 
+_Binned = tuple[np.ndarray[Any, np.dtype[np.uint8]], "Floats"]
+
+
 def _collected(
-    frame: DataFrame, column: str, thresholds: Sequence[Floats]
-) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], Floats]:
+    frames: Sequence[DataFrame], column: str, thresholds: Sequence[Floats]
+) -> list[_Binned]:
     """Bin rows where they lie and bring the bins to the driver: one byte a value. Jobs: one."""
 
     def to_bins(batches: Iterable[Any]) -> Iterable[Any]:
         import pyarrow as pa
 
         for batch in batches:
-            values = batch.column(0)
-            flat = values.flatten().to_numpy(zero_copy_only=False)
-            table = flat.reshape(len(values), -1)
-            bins = np.empty((len(thresholds), len(values)), dtype=np.uint8)
+            flat = batch.column(0).flatten().to_numpy(zero_copy_only=False)
+            table = flat.reshape(-1, len(thresholds))
+            bins = np.empty((len(thresholds), batch.num_rows), dtype=np.uint8)
             for slot, ends in enumerate(thresholds):
                 bins[slot] = np.searchsorted(ends, table[:, slot], side="left")
             label = batch.column(1).to_numpy(zero_copy_only=False).astype(np.float64)
-            yield pa.RecordBatch.from_arrays(
-                [pa.array([bins.tobytes()]), pa.array([label.tobytes()])], names=["x", "y"]
-            )
+            frame = batch.column(2).to_numpy()
+            # Where its parts are partitioned alike, a union may put their rows into one batch.
+            for at in np.unique(frame):
+                own = frame == at
+                parts = [bins[:, own].tobytes()], [label[own].tobytes()]
+                yield pa.RecordBatch.from_arrays(
+                    [*map(pa.array, parts), pa.array([at], pa.int32())], names=["x", "y", "frame"]
+                )
 
-    chosen = frame.select(vector_to_array(F.col(column)).alias("x"), F.col(LABEL).alias("y"))
-    found = chosen.mapInArrow(to_bins, "x binary, y binary").collect()
+    chosen = [
+        frame.select(
+            vector_to_array(F.col(column)).alias("x"), F.col(LABEL).alias("y"), F.lit(at).alias("f")
+        )
+        for at, frame in enumerate(frames)
+    ]
+    together = reduce(DataFrame.union, chosen)
+    found = together.mapInArrow(to_bins, "x binary, y binary, frame int").collect()
+    return [
+        _binned([row for row in found if row["frame"] == at], thresholds)
+        for at in range(len(frames))
+    ]
+
+
+def _binned(found: Sequence[Row], thresholds: Sequence[Floats]) -> _Binned:
     labels = [np.frombuffer(row["y"]) for row in found]
     blocks = [
         np.frombuffer(row["x"], dtype=np.uint8).reshape(len(thresholds), label.size)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -108,7 +109,9 @@ class HistogramEngine:
         watch, top = Stopwatch(trials=len(group.trials)), largest(group.trials)
         counts = [int(setting(trial, "maxIter")) for trial in group.trials]
         folds = [work.preparation.fold(fold) for fold in work.folds]
-        cases = [self._case(top, prepared, work.task) for prepared in folds]
+        # Binning is a few short jobs a fold, which alone leave most cores idle.
+        with ThreadPoolExecutor(max_workers=max(1, work.task.parallelism)) as pool:
+            cases = list(pool.map(lambda fold: self._case(top, fold, work.task), folds))
         growth = _growth(top, work.task)
         boosted = _in_tasks(folds[0], [case[0] for case in cases], growth, counts)
 
