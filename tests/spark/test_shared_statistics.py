@@ -52,7 +52,7 @@ def requests():
 
 
 STATEMENTS = (
-    f"SELECT *, {key_sql('city')} AS k, {key_sql('rare')} AS r FROM __THIS__",  # noqa: S608
+    f"SELECT *, {key_sql('city')} AS k, {key_sql('rare')} AS r FROM __THIS__",
 )
 
 
@@ -98,7 +98,7 @@ def test_folds_prepared_together_are_those_prepared_one_by_one(frame, kind):
     plan = FeaturePlan(optional={"id": "key"})
     task = PreparationTask("binary", ("no", "yes"), plan, key=("id",))
     plans = plan_folds(FOLDS, kind)
-    jobs = frame.sparkSession.sparkContext._jsc.sc().dagScheduler()  # noqa: SLF001
+    jobs = frame.sparkSession.sparkContext._jsc.sc().dagScheduler()
 
     def prepared(together):
         found = Preparation(frame, count_folds(frame, is_classes=True), task)
