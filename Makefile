@@ -77,8 +77,12 @@ wheel: setup ## build the wheel into dist/
 bench-quality: setup ## quality rules against Great Expectations, an expert, a scan (15 minutes)
 	$(BIN)/python benchmarks/quality.py
 
-bench-quality-full: setup ## the same with 5 million rows; rows x 1 2 4 8, rules x 1 2 4
+bench-quality-full: setup ## the same with 5 million rows
 	$(BIN)/python benchmarks/quality.py --full
+
+.PHONY: bench-growth
+bench-growth: setup ## how quality rules and sweeps grow with rows, rules, configurations (picture)
+	$(BIN)/python benchmarks/growth.py
 
 emr-local: setup ## an EMR on this machine whose steps are really run (see docs/emr.md)
 	$(BIN)/python -m emr.loopback

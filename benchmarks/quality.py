@@ -1,8 +1,8 @@
 """Quality rules: this project against Great Expectations' own Spark engine, an expert, a scan.
 
 Prints what was measured, run by run, and ends with one JSON line. The alternatives are interleaved
-in one process; ratios are those of medians. `--full` takes 5 million rows and more repeats, and
-shows how ours grows with rows x 1, 2, 4, 8 and rules x 1, 2, 4.
+in one process; ratios are those of medians. `--full` takes 5 million rows and more repeats.
+`benchmarks/growth.py` shows how ours grows with rows and rules.
 """
 
 from __future__ import annotations
@@ -202,19 +202,14 @@ def write_split(kept, quarantined, folder):
     quarantined.write.mode("overwrite").parquet(f"{folder}/quarantined")
 
 
-def grow(bench, df, folder, rows):
-    """Measure ours with more rows and with more rules."""
-    for times in (1, 2, 4, 8):
-        some = generate(bench.spark, rows // 8 * times, f"{folder}/rows{times}")
-        bench.measure(f"rows x {times}", lambda t=some: bench.judge("ours", t, rules(), "BASIC"))
-    for times in (1, 2, 4):
-        many = [one for _ in range(times) for one in rules()]
-        for at, one in enumerate(many):
-            # The same rule twice is one rule: other bounds make others of them.
-            one.meta = {"number": at}
-            if getattr(one, "max_value", None) and isinstance(one.max_value, float | int):
-                one.max_value += at // len(rules())
-        bench.measure(f"rules x {times}", lambda m=many: bench.judge("ours", df, m, "BASIC"))
+def more_rules(times):
+    """So many times forty rules; the same rule twice is one rule, so bounds differ."""
+    many = [one for _ in range(times) for one in rules()]
+    for at, one in enumerate(many):
+        one.meta = {"number": at}
+        if getattr(one, "max_value", None) and isinstance(one.max_value, float | int):
+            one.max_value += at // len(rules())
+    return many
 
 
 class Bench:
@@ -352,8 +347,6 @@ def main():
             bench.measure("write_split", lambda: write_split(*parts, folder))
             equal &= same_verdicts(found)
             longest = max(longest, time.perf_counter() - before)
-        if arguments.full:
-            grow(bench, df, folder, arguments.rows)
         print(f"seconds in all: {time.perf_counter() - started:.0f}")
         print(json.dumps({
             "vs_gx_basic": bench.ratio("gx_basic", "ours_basic"),
