@@ -42,7 +42,10 @@ class MonitoringSpec(SpecModel):
     min_rows: int = Field(default=100, ge=1)
     """Rows needed before drift is judged."""
     stale_after_days: int | None = Field(default=90, ge=1)
-    """Days without fresh labels after which the model counts as stale; none: never."""
+    """Age of the model, in days, after which it counts as stale; none: never."""
+    silent_after_days: int | None = Field(default=None, ge=1, le=7)
+    """Days without any monitoring after which CloudWatch tells so; none: never. CloudWatch looks
+    back at most seven days, so this is for what is monitored daily or weekly."""
     label_lag_days: int = Field(default=0, ge=0)
     """Days until the true outcome of a prediction is known."""
     owner: str = ""

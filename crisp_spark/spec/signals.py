@@ -44,6 +44,9 @@ class SignalMetric:
         return limit
 
 
+ALWAYS = "ModelAgeDays"
+"""Metric that every monitoring writes, whatever else it could judge."""
+
 METRICS: tuple[SignalMetric, ...] = (
     SignalMetric(
         "psi", "PopulationStabilityIndex", "None", "shares moved between bins", "psi_limit"

@@ -51,9 +51,7 @@ def requests():
     return found
 
 
-STATEMENTS = (
-    f"SELECT *, {key_sql('city')} AS k, {key_sql('rare')} AS r FROM __THIS__",
-)
+STATEMENTS = (f"SELECT *, {key_sql('city')} AS k, {key_sql('rare')} AS r FROM __THIS__",)
 
 
 def alone(rows, requests, targets):

@@ -233,6 +233,33 @@ def test_an_alarm_keeps_its_state_until_the_next_monitoring():
         assert {one["TreatMissingData"] for one in alarms_in(resources).values()} == {"ignore"}
 
 
+def test_a_model_that_nobody_monitors_any_more_is_told():
+    assert "MonitorSilence" not in stacks_of(project_with())["schedule"]
+    project = project_with("deployment.monitoring.silent_after_days=2")
+    for resources in stacks_of(project).values():
+        silence = resources["MonitorSilence"]["Properties"]
+        assert silence["EvaluationPeriods"] == silence["DatapointsToAlarm"] == 2
+        assert (silence["Period"], silence["Statistic"]) == (86_400, "SampleCount")
+        assert silence["TreatMissingData"] == "breaching"
+        age = resources["MonitorModelAgeDays"]["Properties"]
+        assert (silence["MetricName"], silence["Dimensions"]) == (
+            age["MetricName"],
+            age["Dimensions"],
+        )
+    # It waits for a metric that is written also where nothing could be judged.
+    assert silence["MetricName"] in told_metrics(MonitoringSpec())
+
+
+def told_metrics(limits: MonitoringSpec) -> set[str]:
+    nothing = known.monitor().model_copy(update={"columns": (), "quality": (), "limits": limits})
+    line = monitoring_line(nothing, project="p", model="m", at=NOW)
+    return {
+        name
+        for metrics in json.loads(line)["_aws"]["CloudWatchMetrics"]
+        for name in (one["Name"] for one in metrics["Metrics"])
+    }
+
+
 def test_drift_takes_no_roll_out_back():
     stacks = stacks_of(project_with())
     group = json.dumps(stacks["lambda"]["Group"]) + json.dumps(stacks["ec2"])

@@ -14,11 +14,12 @@ from crisp_spark.aws.schedule.cloudformation import (
     topic_policy,
 )
 from crisp_spark.spec.deployment import MonitoringSpec
-from crisp_spark.spec.signals import NAMESPACE, SignalMetric, dimensions_of, watched_metrics
+from crisp_spark.spec.signals import ALWAYS, NAMESPACE, SignalMetric, dimensions_of, watched_metrics
 
 _MAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _TOPIC = re.compile(r"arn:[^:\s]+:sns:[^:\s]+:\d{12}:[^:\s]+")
 _FIVE_MINUTES = 300
+_DAY = 86_400
 _ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Drift, the worst column", ("psi", "js", "ks", "wasserstein")),
     ("Damaged data, the worst column", ("missing", "unseen")),
@@ -67,11 +68,8 @@ def signal_alarms(watch: SignalWatch, **more: Any) -> dict[str, Resource]:
         watch: What is watched.
         more: Further properties of every alarm, such as its tags.
     """
-    where = [
-        {"Name": name, "Value": value}
-        for name, value in dimensions_of(watch.project, watch.model).items()
-    ]
-    found = {}
+    where = _dimensions(watch)
+    found = _silence(watch, more)
     for metric, limit in watch.watched:
         who = watch.monitoring.owner_of(metric.signal)
         told = [_told(watch, who)]
@@ -98,6 +96,45 @@ def signal_alarms(watch: SignalWatch, **more: Any) -> dict[str, Resource]:
             },
         }
     return found
+
+
+def _dimensions(watch: SignalWatch) -> list[dict[str, str]]:
+    named = dimensions_of(watch.project, watch.model)
+    return [{"Name": name, "Value": value} for name, value in named.items()]
+
+
+def _silence(watch: SignalWatch, more: Mapping[str, Any]) -> dict[str, Resource]:
+    """Return the alarm of a model that nobody monitors any more, where one is wanted."""
+    days = watch.monitoring.silent_after_days
+    if days is None or not watch.watched:
+        return {}
+    told = [_told(watch, watch.monitoring.owner)]
+    text = (
+        f"{watch.project}: no monitoring of {watch.model} for {days} days. See why it did not run"
+    )
+    return {
+        "MonitorSilence": {
+            "Type": "AWS::CloudWatch::Alarm",
+            "Properties": {
+                "AlarmName": f"{watch.name}-Monitor-Silence",
+                "AlarmDescription": text[:1024],
+                "Namespace": NAMESPACE,
+                "MetricName": ALWAYS,
+                "Dimensions": _dimensions(watch),
+                "Statistic": "SampleCount",
+                "Period": _DAY,
+                "EvaluationPeriods": days,
+                "DatapointsToAlarm": days,
+                "Threshold": 1,
+                "ComparisonOperator": "LessThanThreshold",
+                # A day without any data is what this alarm is about.
+                "TreatMissingData": "breaching",
+                "AlarmActions": told,
+                "OKActions": told,
+                **more,
+            },
+        }
+    }
 
 
 def _told(watch: SignalWatch, owner: str) -> Any:
