@@ -90,6 +90,9 @@ emr-local: setup ## an EMR on this machine whose steps are really run (see docs/
 bench: setup ## measured comparisons (see benchmarks/)
 	$(BIN)/python benchmarks/flow.py
 
+bench-batch: setup ## batch scoring of 10 million rows in a heap of 1 GiB, on the demo's model
+	$(BIN)/python benchmarks/batch.py $(DEMO)/crisp.yml
+
 bench-serving: setup ## scoring without Spark against MLflow with Spark, on the demo's model
 	$(BIN)/python benchmarks/serving.py $(DEMO)/crisp.yml
 
