@@ -1,7 +1,8 @@
 """LightGBM and XGBoost inside a Spark task: boost, and hand the trees over as plain arrays.
 
 A split is ``value <= threshold`` in double precision, as MLlib asks it. LightGBM asks the same
-where no value is missing, which assembled vectors guarantee. XGBoost asks ``float32(value) <
+where no value is missing, which assembled vectors guarantee, once values next to 0 are taken for 0:
+the threshold just below 0 moves down by one double. XGBoost asks ``float32(value) <
 float32(threshold)``: the largest double that answers yes takes the threshold's place, so no value
 goes another way.
 
@@ -23,6 +24,7 @@ Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
 _LEAST_CHANCE = 1e-6
 _CATEGORICAL = 1
+_NEXT_TO_ZERO = float(np.float32(1e-35))
 _CAPITAL = re.compile(r"(?=[A-Z])")
 
 
@@ -150,7 +152,8 @@ def _lightgbm_tree(text: str) -> FlatTree:
     kinds = numbers("decision_type").astype(np.int64)
     if (kinds & _CATEGORICAL).any():
         raise ValueError("lightgbm: splits by categories have no threshold")
-    inner, values = kinds.size, numbers("leaf_value")
+    inner, values, cut = kinds.size, numbers("leaf_value"), numbers("threshold")
+    cut = np.where(cut == -_NEXT_TO_ZERO, np.nextafter(cut, -np.inf), cut)
     none, leaves = np.full(values.size, -1), np.zeros(values.size)
 
     def children(name: str) -> Places:
@@ -160,7 +163,7 @@ def _lightgbm_tree(text: str) -> FlatTree:
 
     return FlatTree(
         slot=np.concatenate([numbers("split_feature").astype(np.int64), none]),
-        threshold=np.concatenate([numbers("threshold"), leaves]),
+        threshold=np.concatenate([cut, leaves]),
         left=children("left_child"),
         right=children("right_child"),
         value=np.concatenate([np.zeros(inner), values]),
