@@ -243,7 +243,7 @@ def spec_of(kind="lightgbm", **params):
     ],
 )
 def test_a_wrong_name_is_told_the_nearest_one(kind, wrong, near):
-    with pytest.raises(ValueError, match="lightg|xgboost|params") as caught:
+    with pytest.raises(ValueError, match=r"lightg|xgboost|params") as caught:
         spec_of(kind, **wrong)
     assert near in str(caught.value)
 

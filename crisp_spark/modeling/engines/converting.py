@@ -94,7 +94,8 @@ def first_trees(model: Any, count: int) -> Any:
         parts = [first_trees(part, count) for part in model.models]
         return model._copyValues(OneVsRestModel(parts))  # noqa: SLF001
     found = prefix(model, model, count)
-    return found.set(found.getParam("maxIter"), min(count, len(model.trees)))
+    found.set(found.getParam("maxIter"), min(count, len(model.trees)))
+    return found
 
 
 def _model(trees: Sequence[FlatTree], context: BuildContext, weight: float) -> Any:
