@@ -32,6 +32,11 @@ from crisp_spark.spec.modeling import ModelingSpec
 from tests.spark.test_sweep_trees import SLOTS, Folds, trials_of
 
 needs_xgboost = pytest.mark.skipif(find_spec("xgboost") is None, reason="XGBoost is not installed")
+PROBLEMS = [
+    "binary",
+    pytest.param("multiclass", marks=pytest.mark.slow),
+    pytest.param("regression", marks=pytest.mark.slow),
+]
 LEAVES = {"numIterations": 12, "numLeaves": 7, "baggingFraction": 0.8, "baggingFreq": 1}
 
 
@@ -77,7 +82,7 @@ def fitted(kind, problem, params, frame, *, weighted=True):
 
 
 @pytest.mark.parametrize("weighted", [True, False])
-@pytest.mark.parametrize("problem", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("problem", PROBLEMS)
 def test_the_model_answers_as_lightgbm_does(spark, tmp_path, problem, weighted):
     frame, x, y, w = table(spark, problem)
     model = fitted("lightgbm", problem, LEAVES, frame, weighted=weighted)
@@ -109,7 +114,7 @@ def test_the_model_answers_as_lightgbm_does(spark, tmp_path, problem, weighted):
 
 @needs_xgboost
 @pytest.mark.parametrize("weighted", [True, False])
-@pytest.mark.parametrize("problem", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("problem", PROBLEMS)
 def test_the_model_answers_as_xgboost_does(spark, problem, weighted):
     import xgboost
 
@@ -151,7 +156,7 @@ def test_what_the_library_refuses_is_told_in_its_words(spark):
 
 
 @pytest.mark.parametrize("kind", ["lightgbm", pytest.param("xgboost", marks=needs_xgboost)])
-@pytest.mark.parametrize("problem", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("problem", PROBLEMS)
 def test_one_fit_serves_every_number_of_rounds_exactly(spark, problem, kind):
     name = {"lightgbm": "numIterations", "xgboost": "numRound"}[kind]
     folds = Folds(spark, problem)
@@ -201,7 +206,7 @@ def test_a_table_too_large_for_the_final_fit_ends_the_trials_at_once(spark, no_j
     assert f"1000000000 rows of {SLOTS} features need" in outcome.result.error
 
 
-def test_a_trial_that_takes_too_long_is_given_up(spark, monkeypatch):
+def test_a_trial_that_takes_too_long_is_given_up(spark):
     folds = Folds(spark, "binary")
     work = replace(folds.work, preparation=Counted(folds), task=replace(folds.task, limit_s=0.001))
     trials = trials_of("binary", "lightgbm", {"numIterations": 200})

@@ -219,9 +219,12 @@ def test_a_refusal_comes_back_in_words(monkeypatch):
 
 
 def test_a_table_too_large_for_a_task_is_refused_with_numbers():
-    check_room("LightGBM", 1000, 10, 1.0)
+    light, extreme = estimator("lightgbm", "binary"), estimator("xgboost", "binary")
+    check_room(light, 5000, 10, 1.7)
     with pytest.raises(ModelError, match=r"5000 rows of 10 features need 2 MiB, got 1 MiB a task"):
-        check_room("LightGBM", 5000, 10, 1.0)
+        check_room(light, 5000, 10, 1.0)
+    with pytest.raises(ModelError, match="XGBoost fits in one task"):
+        check_room(extreme, 5000, 10, 1.7)
 
 
 # --- the project file -----------------------------------------------------------------------------

@@ -15,7 +15,6 @@ from crisp_spark.modeling.groups import Engine, SweepData, Work
 from crisp_spark.modeling.installed import missing_libraries
 
 if TYPE_CHECKING:
-
     from crisp_spark.spec.modeling import ModelingSpec
 
 

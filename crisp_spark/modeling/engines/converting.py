@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
     from crisp_spark.spec.estimators import EstimatorInfo
 
-BYTES_PER_VALUE = 24
+_BYTES_PER_VALUE = {"lightgbm": 24, "xgboost": 36}
 """Bytes of a value in the task at its peak: as it comes, as a table, and in the library."""
 _BYTES_PER_ROW = 96
 
 
-def check_room(title: str, rows: int, slots: int, task_mb: float) -> None:
+def check_room(info: EstimatorInfo, rows: int, slots: int, task_mb: float) -> None:
     """Refuse a table that does not fit one task.
 
     Args:
-        title: Who wants it.
+        info: Entry of the learner.
         rows: Rows of the table.
         slots: Length of the feature vector.
         task_mb: Memory of a task, MiB.
@@ -44,10 +44,10 @@ def check_room(title: str, rows: int, slots: int, task_mb: float) -> None:
     Raises:
         ModelError: It does not fit.
     """
-    needed = rows * (slots * BYTES_PER_VALUE + _BYTES_PER_ROW) / 2**20
+    needed = rows * (slots * _BYTES_PER_VALUE[info.kind] + _BYTES_PER_ROW) / 2**20
     if needed > task_mb:
         raise ModelError(
-            f"modeling: {title} fits in one task: {rows} rows of {slots} features need "
+            f"modeling: {info.title} fits in one task: {rows} rows of {slots} features need "
             f"{needed:.0f} MiB, got {task_mb:.0f} MiB a task",
             hint="more memory a task (spark.executor.memoryOverhead, fewer spark.executor.cores), "
             "fewer features, or gradient_boosting, which Spark divides among tasks",
@@ -73,7 +73,7 @@ def fit_by_library(
     Raises:
         ModelError: The table is too large for a task, or the library refuses it.
     """
-    check_room(info.title, rows, context.width, task_megabytes(train.sparkSession))
+    check_room(info, rows, context.width, task_megabytes(train.sparkSession))
     order = Order(info.kind, context.problem, params, context.class_count, context.seed)
     found, refusal = boost_in_one_task(train, context.column, order)
     if refusal:

@@ -72,8 +72,8 @@ class LibraryEngine(SharingEngine):
         try:
             slots = work.preparation.fold(work.folds[0]).facts.width
             session = work.preparation.rows.sparkSession
-            title, rows = group.trials[0].info.title, work.preparation.counts.total
-            check_room(title, rows, slots, task_megabytes(session))
+            info, rows = group.trials[0].info, work.preparation.counts.total
+            check_room(info, rows, slots, task_megabytes(session))
             return super().run(group, work)
         except Exception as error:
             # MLlib has no such learner to fall back on; a dead Spark would fail them all.
