@@ -110,7 +110,7 @@ def test_the_threshold_is_the_last_double_that_float32_keeps_below(cut):
 def test_live_xgboost_and_its_trees():
     xgboost = pytest.importorskip("xgboost")
     x, pull = table()
-    rows = np.array([*x, [np.inf, 0, 0, 0]])[:-1]
+    rows = x
     for problem, y in (
         ("binary", (pull > 1).astype(float)),
         ("regression", 100 + 5 * pull),
@@ -132,6 +132,21 @@ def test_live_xgboost_and_its_trees():
             assert answers(trees, rows) == pytest.approx(expected, rel=1e-6, abs=1e-6)
 
 
+@pytest.mark.parametrize("objective", ["reg:absoluteerror", "reg:pseudohubererror"])
+def test_live_xgboost_by_other_objectives(objective):
+    xgboost = pytest.importorskip("xgboost")
+    x, pull = table()
+    params = {"numRound": 8, "maxDepth": 3, "objective": objective, "treeMethod": "exact"}
+    params |= {"minChildWeight": 2.0, "gamma": 0.1, "regAlpha": 0.1, "regLambda": 2.0}
+    if objective.endswith("absoluteerror"):
+        params["treeMethod"] = "approx"
+    (trees,) = boost(Order("xgboost", "regression", params, 0, seed=7), Table(x, pull, None))
+    own = {**native(params), "seed": 7, "nthread": 1, "base_score": float(np.median(pull))}
+    own.pop("num_round")
+    expected = xgboost.train(own, xgboost.DMatrix(x, label=pull), 8).predict(xgboost.DMatrix(x))
+    assert answers(trees, x) == pytest.approx(expected, rel=1e-6, abs=1e-6)
+
+
 def test_several_classes_are_each_boosted_against_the_rest():
     x, pull = table()
     y = np.digitize(pull, [0.5, 2]).astype(float)
@@ -141,6 +156,44 @@ def test_several_classes_are_each_boosted_against_the_rest():
         alone = Order("lightgbm", "binary", order.params, 2, seed=7)
         (own,) = boost(alone, Table(x, (y == at).astype(float), None))
         assert answers(trees, x[:50]) == answers(own, x[:50])
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"objective": "regression_l1"},
+        {"objective": "huber", "alpha": 0.7},
+        {"objective": "quantile", "alpha": 0.2},
+        {"maxDepth": 2, "lambdaL1": 0.1, "lambdaL2": 2.0, "minGainToSplit": 0.1},
+        {"minDataInLeaf": 3, "minSumHessianInLeaf": 5.0, "maxBin": 15, "pathSmooth": 1.0},
+        {"extraTrees": True, "featureFraction": 0.5, "seed": 11},
+    ],
+)
+def test_every_setting_of_lightgbm_is_told_to_it(more):
+    x, pull = table()
+    params = {"numIterations": 6, "numLeaves": 6, "learningRate": 0.3, **more}
+    order = Order("lightgbm", "regression", params, 0, seed=7)
+    (trees,) = boost(order, Table(x, pull, None))
+    own = {"objective": "regression", "seed": 7, **native(params), "verbosity": -1}
+    own |= {"deterministic": True, "force_col_wise": True, "num_threads": 1}
+    own.pop("num_iterations")
+    expected = lightgbm.train(own, lightgbm.Dataset(x, pull), 6).predict(x)
+    assert answers(trees, x) == pytest.approx(expected, abs=1e-9)
+    plain = Order("lightgbm", "regression", {"numIterations": 6}, 0, seed=7)
+    (other,) = boost(plain, Table(x, pull, None))
+    assert answers(other, x) != pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["lightgbm", "xgboost"])
+def test_a_class_that_a_fold_lacks_gets_the_smallest_score(kind):
+    pytest.importorskip(kind)
+    x, pull = table()
+    rounds = {"lightgbm": "numIterations", "xgboost": "numRound"}[kind]
+    order = Order(kind, "multiclass", {rounds: 3}, 3, seed=7)
+    y = (pull > 1).astype(float)
+    first, second, lacking = (answers(t, x) for t in boost(order, Table(x, y, None)))
+    assert np.isfinite(lacking).all()
+    assert max(lacking) < min(*first, *second)
 
 
 def test_a_tree_without_a_split_is_a_leaf_and_importances_are_the_librarys_gains():
