@@ -41,6 +41,9 @@ def validate(
         names = list(project.spec.targets) or names
         for name in names:
             _load_target(shared, name)
+    missing = [_with_line(fault, project) for fault in _missing_here(project)]
+    if missing:
+        raise SpecError(f"{shared.project}: {_count(len(missing), 'fault')}", faults=missing)
     spec = project.spec
     sources, criteria = len(spec.data.sources), len(spec.business.criteria)
     targets = [name for name in names if name]
@@ -57,6 +60,13 @@ def validate(
     found = f"{_count(sources, 'source')}, {_count(criteria, 'criterion', 'criteria')}"
     where = f", target {', '.join(targets)}" if targets else ""
     shared.out.text(f"{shared.project}: valid ({spec.project.name}: {found}{where})")
+
+
+def _missing_here(project: LoadedProject) -> tuple[str, ...]:
+    """Return what families need and is not installed, where the sweep runs on this machine."""
+    from crisp_spark.modeling.installed import missing_libraries
+
+    return missing_libraries(project.spec.modeling) if project.compute.kind == "local" else ()
 
 
 def _load_target(shared: Shared, name: str | None) -> None:
@@ -93,7 +103,7 @@ def plan(
     from crisp_spark.run.plan import PlanReport, plan_project
 
     report = PlanReport() if machines_only else plan_project(project)
-    faults = [_with_line(fault, project) for fault in report.faults]
+    faults = [_with_line(fault, project) for fault in (*report.faults, *_missing_here(project))]
     faults += machines.faults if machines else []
     shared.out.data(
         {

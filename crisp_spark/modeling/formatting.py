@@ -152,6 +152,8 @@ def format_trial(trial: PlannedTrial, facts: InputFacts, column: str) -> Formatt
     _check_label(place, trial, facts)
     if "maxBins" in trial.info.params or kinds & {"decision_tree", "random_forest"}:
         _fit_bins(place, params, facts, notes)
+    if trial.info.library and facts.arity:
+        notes.append(f"the codes of {facts.arity_of} and other categories are taken as numbers")
     if "isotonic_regression" in kinds:
         _choose_slot(place, params, facts)
     if "generalized_linear_regression" in kinds and facts.width > _MOST_IRLS_FEATURES:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from crisp_spark.modeling.trials import FittedTrial, TrialOutcome, TrialTask
 
 Label = Literal["exact", "equivalent"]
-"""``exact``: what MLlib gives for each trial alone. ``equivalent``: as good, not the same."""
+"""``exact``: what the learner gives for each trial alone. ``equivalent``: as good, not the same."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from crisp_spark.spec.estimators import EstimatorInfo
 from crisp_spark.spec.modeling import Between, Family
 from crisp_spark.spec.search import Search
 
-_FREE = {"gradient_boosting": "maxIter"}
+_FREE = {"gradient_boosting": "maxIter", "lightgbm": "numIterations", "xgboost": "numRound"}
 """Hyperparameter whose smaller values come out of the fit of its largest."""
 
 _FAMILY = "family"

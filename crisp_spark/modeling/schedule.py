@@ -147,7 +147,7 @@ def _jobs(group: FitGroup) -> float:
     if group.engine != PLAIN:
         return group.jobs
     trial = group.trials[0]
-    trees = trial.info.kind in SHARED and valid(trial)
+    trees = bool(trial.info.library) or (trial.info.kind in SHARED and valid(trial))
     return expected_jobs(trial) if trees else _JOBS_OF_A_FIT
 
 

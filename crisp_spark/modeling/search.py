@@ -52,7 +52,10 @@ class PlannedTrial:
 
 def _size(params: Mapping[str, Any]) -> float:
     trees = float(params.get("numTrees", params.get("maxIter", 1) if "maxDepth" in params else 1))
-    size: float = trees * 2.0 ** float(params.get("maxDepth", 0))
+    for name in ("numIterations", "numRound"):
+        trees *= float(params.get(name, 1))
+    leaves = float(params.get("numLeaves", 2.0 ** float(params.get("maxDepth", 0))))
+    size: float = trees * leaves
     for name in ("factorSize", "rank", "k"):
         size *= float(params.get(name, 1))
     for width in params.get("hidden", ()):

@@ -16,6 +16,7 @@ from pyspark.ml.functions import vector_to_array
 from pyspark.sql import functions as F
 
 from crisp_spark.errors import CrispError, ModelError
+from crisp_spark.modeling.engines.converting import fit_by_library
 from crisp_spark.modeling.engines.leaves import fit_keeping_leaves
 from crisp_spark.modeling.estimators import USER, BuildContext, build_estimator
 from crisp_spark.modeling.features import FEATURES
@@ -126,6 +127,9 @@ def fit_trial(trial: PlannedTrial, prepared: Prepared, task: TrialTask) -> Fitte
     )
     if formatted.params.get("keepLeafProbabilities"):
         model: Any = fit_keeping_leaves(trial.info, formatted.params, context, train)
+    elif trial.info.library:
+        rows = prepared.train_rows
+        model = fit_by_library(trial.info, formatted.params, context, train, rows)
     else:
         model = build_estimator(trial.info, formatted.params, context).fit(train)
     return FittedTrial((*stages, model, *prepared.post), tuple(notes))

@@ -20,11 +20,12 @@ class EstimatorInfo:
         title: Name in reports.
         module: Module of ``pyspark.ml``.
         classes: Class per problem; a sweep can use it for exactly these problems.
-        params: Hyperparameters, named as in MLlib, with the kind of their values.
+        params: Hyperparameters, named as in MLlib or the library, with the kind of their values.
         complexity: Rank of the family; of two equally good models the lower one wins.
         weighted: Whether it takes row weights (class weights).
         probabilities: Whether it gives class probabilities.
         standardized: Whether it needs features on one scale and does not see to it itself.
+        library: Package other than Spark that fits it, named as the extra that installs it.
     """
 
     kind: str
@@ -37,6 +38,7 @@ class EstimatorInfo:
     probabilities: bool = True
     standardized: bool = False
     required: tuple[str, ...] = field(default=())
+    library: str = ""
 
     @property
     def problems(self) -> tuple[str, ...]:

@@ -1,10 +1,11 @@
-"""Every MLlib estimator a sweep can try, as data: no Spark is needed to check a project file."""
+"""Every estimator a sweep can try, as data: no Spark is needed to check a project file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from crisp_spark.errors import suggest
+from crisp_spark.spec.estimator_boosters import BOOSTERS
 from crisp_spark.spec.estimator_classes import CLASSIFIERS
 from crisp_spark.spec.estimator_info import EstimatorInfo, Values
 from crisp_spark.spec.estimator_numbers import OTHERS
@@ -19,7 +20,7 @@ __all__ = [
     "value_fault",
 ]
 
-_TABLE: tuple[EstimatorInfo, ...] = (*CLASSIFIERS, *OTHERS)
+_TABLE: tuple[EstimatorInfo, ...] = (*CLASSIFIERS, *OTHERS, *BOOSTERS)
 
 ESTIMATORS: Mapping[tuple[str, str], EstimatorInfo] = {
     (info.kind, problem): info for info in _TABLE for problem in info.problems
@@ -32,7 +33,7 @@ KINDS: tuple[str, ...] = tuple(dict.fromkeys(info.kind for info in _TABLE))
 BASES: tuple[str, ...] = tuple(
     info.kind
     for info in _TABLE
-    if "binary" in info.problems and info.kind != "multilayer_perceptron"
+    if "binary" in info.problems and info.kind != "multilayer_perceptron" and not info.library
 )
 """Binary classifiers that ``one_vs_rest`` can build on."""
 

@@ -87,11 +87,12 @@ class Family(SpecModel):
     """A learner and the hyperparameters to try with it."""
 
     kind: str
-    """Name of the learner: logistic_regression, random_forest, gradient_boosting, ..."""
+    """Name of the learner: logistic_regression, random_forest, gradient_boosting, lightgbm, ..."""
     name: str = ""
     """Name in reports; needed when one kind is listed twice."""
     params: dict[str, Choices] = Field(default_factory=dict)
-    """Hyperparameters, named as in MLlib: a value, a list of values, or a range."""
+    """Hyperparameters, named as in MLlib (``lightgbm`` and ``xgboost``: as there, in camel case):
+    a value, a list of values, or a range."""
     only_if: dict[str, dict[str, Choices]] = Field(default_factory=dict)
     """Hyperparameters that exist only where others have certain values, as in
     ``{elasticNetParam: {solver: [l-bfgs]}}``; elsewhere the learner's default holds."""

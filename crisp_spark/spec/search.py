@@ -16,8 +16,10 @@ ITERATIONS: dict[str, tuple[str, int]] = {
     "multilayer_perceptron": ("maxIter", 100),
     "factorization_machine": ("maxIter", 100),
     "als": ("maxIter", 10),
+    "lightgbm": ("numIterations", 100),
+    "xgboost": ("numRound", 100),
 }
-"""Families that improve with iterations: the hyperparameter that counts them, and MLlib's default.
+"""Families that improve with iterations: the hyperparameter that counts them, and its default.
 Other families are fitted in full at every rung."""
 
 

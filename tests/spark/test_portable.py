@@ -17,10 +17,13 @@ from pyspark.sql import functions as F
 
 from crisp_spark.deployment.portable import NotPortableError, export_pipeline
 from crisp_spark.deployment.score import ScoringContract
+from crisp_spark.modeling.engines.converting import fit_by_library
+from crisp_spark.modeling.estimators import BuildContext
 from crisp_spark.results.deploy import ModelInput
 from crisp_spark.run.portable import make_portable
 from crisp_spark.serving import load_bundle
 from crisp_spark.serving.expressions import FUNCTIONS
+from crisp_spark.spec.estimators import estimator
 
 ROWS = 160
 
@@ -95,6 +98,25 @@ def clusters(learner):
     return Case(learner, "clustering")
 
 
+@dataclass(frozen=True)
+class Boosted:
+    """Fits by LightGBM, as a sweep does."""
+
+    problem: str
+    label: str = ""
+
+    def setLabelCol(self, label):  # noqa: N802 - as in pyspark
+        return Boosted(self.problem, label)
+
+    def fit(self, frame):
+        made = frame.withColumn("_crisp_label", F.col(self.label))
+        width = len(made.first()["features"])
+        context = BuildContext(self.problem, "features", width, 3, seed=3)
+        params = {"numIterations": 6, "numLeaves": 6, "minDataInLeaf": 5}
+        info = estimator("lightgbm", self.problem)
+        return fit_by_library(info, params, context, made, ROWS)
+
+
 TREE = {"maxDepth": 4, "seed": 3}
 FOREST = {**TREE, "numTrees": 4}
 BOOST = {**TREE, "maxIter": 4}
@@ -116,6 +138,9 @@ CASES = {
     "forest": lambda: several(C.RandomForestClassifier(**FOREST)),
     "forest of codes": lambda: binary(C.RandomForestClassifier(**FOREST), "coded"),
     "boosting": lambda: binary(C.GBTClassifier(**BOOST)),
+    "lightgbm": lambda: binary(Boosted("binary")),
+    "lightgbm one against the rest": lambda: several(Boosted("multiclass"), "coded"),
+    "lightgbm regression": lambda: number(Boosted("regression")),
     "boosting of codes": lambda: binary(C.GBTClassifier(**BOOST), "coded"),
     "naive bayes": lambda: several(C.NaiveBayes(), "counts"),
     "complement": lambda: several(C.NaiveBayes(modelType="complement"), "counts"),
@@ -175,6 +200,7 @@ CORE = (
     "tree of codes",
     "forest",
     "boosting",
+    "lightgbm",
     "naive bayes",
     "linear",
     "poisson",

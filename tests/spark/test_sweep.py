@@ -102,6 +102,7 @@ SMALL = {
             "params": {"numTrees": 2, "maxDepth": 2, "featureSubsetStrategy": 0.9},
         },
         {"kind": "gradient_boosting", "params": {"maxIter": 2, "maxDepth": 2}},
+        {"kind": "lightgbm", "params": {"numIterations": 2, "numLeaves": 4}},
         {"kind": "multilayer_perceptron", "params": {"hidden": [3], "maxIter": 3}},
         {"kind": "factorization_machine", "params": {"maxIter": 3, "factorSize": 2}},
     ],
@@ -112,6 +113,7 @@ SMALL = {
         {"kind": "random_forest", "params": {"numTrees": 2, "maxDepth": 2}},
         {"kind": "multilayer_perceptron", "params": {"hidden": [3], "maxIter": 3}},
         {"kind": "one_vs_rest", "base": "linear_svc", "params": {"maxIter": 2}},
+        {"kind": "lightgbm", "params": {"numIterations": 2, "numLeaves": 4}},
     ],
     "regression": [
         {"kind": "linear_regression", "params": {"maxIter": 3}},
@@ -124,6 +126,7 @@ SMALL = {
         {"kind": "decision_tree", "params": {"maxDepth": 2}},
         {"kind": "random_forest", "params": {"numTrees": 2, "maxDepth": 2}},
         {"kind": "gradient_boosting", "params": {"maxIter": 2, "maxDepth": 2}},
+        {"kind": "lightgbm", "params": {"numIterations": 2, "numLeaves": 4}},
         {"kind": "factorization_machine", "params": {"maxIter": 3, "factorSize": 2}},
     ],
     "clustering": [

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from math import ceil, log2, sqrt
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +41,15 @@ if TYPE_CHECKING:
     from crisp_spark.modeling.preparing import Prepared
     from crisp_spark.modeling.search import PlannedTrial
 
-DEFAULTS: Mapping[str, Any] = {"maxIter": 20, "maxDepth": 5, "minInfoGain": 0.0, "numTrees": 20}
-"""MLlib's own, for hyperparameters that are not set."""
+DEFAULTS: Mapping[str, Any] = {
+    "maxIter": 20,
+    "maxDepth": 5,
+    "minInfoGain": 0.0,
+    "numTrees": 20,
+    "numIterations": 100,
+    "numRound": 100,
+}
+"""The learners' own, for hyperparameters that are not set."""
 SHARED: Mapping[str, tuple[str, ...]] = {
     "gradient_boosting": ("maxIter",),
     "decision_tree": ("maxDepth", "minInfoGain"),
@@ -50,13 +58,16 @@ SHARED: Mapping[str, tuple[str, ...]] = {
 """Hyperparameters that one fit serves all values of, bit for bit."""
 PREFIXES: Mapping[str, tuple[str, ...]] = {"random_forest": ("maxDepth", "numTrees")}
 """The same where a smaller forest may be the first trees of a larger one: as good, not equal."""
+Measured = tuple[list["FittedTrial"], list["Metrics"]]
+"""Models of the trials of a group, and how good each is, on one fold."""
+
 DEEPEST = 30
 _MEMORY_MB = 256
 _BINS = 32
 
 
 def setting(trial: PlannedTrial, name: str) -> Any:
-    """Return a hyperparameter, or MLlib's default."""
+    """Return a hyperparameter, or the learner's default."""
     return trial.params.get(name, DEFAULTS[name])
 
 
@@ -157,13 +168,7 @@ class SharingEngine:
         """
         watch = Stopwatch(trials=len(group.trials))
 
-        def one(fold: FoldPlan) -> tuple[list[FittedTrial], list[Metrics]]:
-            prepared = work.preparation.fold(fold)
-            fitted = fit_group(group.trials, prepared, work.task, self.rules)
-            return fitted, score_together(fitted, prepared, work.task)
-
-        with ThreadPoolExecutor(max_workers=work.task.parallelism) as pool:
-            found = list(pool.map(one, work.folds))
+        found = self._on_folds(group, work)
         return [
             measured_outcome(
                 trial,
@@ -178,6 +183,20 @@ class SharingEngine:
             )
             for at, trial in enumerate(group.trials)
         ]
+
+    def _on_folds(self, group: FitGroup, work: Work) -> list[Measured]:
+        with ThreadPoolExecutor(max_workers=work.task.parallelism) as pool:
+            return list(pool.map(partial(self._on_fold, group, work), work.folds))
+
+    def _on_fold(self, group: FitGroup, work: Work, fold: FoldPlan) -> Measured:
+        prepared = work.preparation.fold(fold)
+        fitted = self._fitted(group.trials, prepared, work.task)
+        return fitted, score_together(fitted, prepared, work.task)
+
+    def _fitted(
+        self, trials: Sequence[PlannedTrial], prepared: Prepared, task: TrialTask
+    ) -> list[FittedTrial]:
+        return fit_group(trials, prepared, task, self.rules)
 
     def fit(self, trial: PlannedTrial, prepared: Prepared, task: TrialTask) -> FittedTrial:
         """Fit a trial by itself. Jobs: those of the learner."""
@@ -268,7 +287,9 @@ def score_together(
 
 
 def expected_jobs(trial: PlannedTrial) -> float:
-    """Return about how many Spark jobs MLlib takes to fit a tree learner and score it."""
+    """Return about how many Spark jobs it takes to fit a learner of trees and score it."""
+    if trial.info.library:
+        return 3
     depth = float(setting(trial, "maxDepth"))
     trees = float(setting(trial, "maxIter")) if trial.info.kind == "gradient_boosting" else 1.0
     return 6 + trees * (depth + 1)
