@@ -80,6 +80,10 @@ bench-quality: setup ## quality rules against Great Expectations, an expert, a s
 bench-quality-full: setup ## the same with 5 million rows; rows x 1 2 4 8, rules x 1 2 4
 	$(BIN)/python benchmarks/quality.py --full
 
+.PHONY: bench-quality-peers
+bench-quality-peers: setup ## quality rules against cuallee, pandera, PyDeequ, soda-core (10 minutes, once they are installed)
+	$(BIN)/python benchmarks/quality_peers.py
+
 emr-local: setup ## an EMR on this machine whose steps are really run (see docs/emr.md)
 	$(BIN)/python -m emr.loopback
 
@@ -105,4 +109,4 @@ constraints: ## resolve and pin the dependencies anew
 	bash bootstrap/pin.sh
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) $(VENV35) $(DEMO) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage .coverage.* htmlcov spark-warehouse
+	rm -rf $(VENV) $(VENV35) .venv-bench-* $(DEMO) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage .coverage.* htmlcov spark-warehouse

@@ -121,7 +121,7 @@ def called(name: str, command: list[str]) -> None:
     if done.returncode:
         said = (done.stdout + done.stderr).strip().splitlines()
         faults = [line for line in said if "ERROR" in line] or said or ["no message"]
-        raise NotRunError(f"{name} cannot be installed: {faults[0]}")
+        raise NotRunError(f"{name} cannot be installed: {faults[0]:.300}")
 
 
 def measured(peer: str, home: Path, folder: Path, repeats: int, seconds: float) -> dict[str, Any]:
