@@ -83,6 +83,9 @@ bench-quality-full: setup ## the same with 5 million rows
 .PHONY: bench-growth
 bench-growth: setup ## how quality rules and sweeps grow with rows, rules, configurations (picture)
 	$(BIN)/python benchmarks/growth.py
+.PHONY: bench-quality-peers
+bench-quality-peers: setup ## quality rules against cuallee, pandera, PyDeequ, soda-core (10 minutes, once they are installed)
+	$(BIN)/python benchmarks/quality_peers.py
 
 emr-local: setup ## an EMR on this machine whose steps are really run (see docs/emr.md)
 	$(BIN)/python -m emr.loopback
@@ -112,4 +115,4 @@ constraints: ## resolve and pin the dependencies anew
 	bash bootstrap/pin.sh
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) $(VENV35) $(DEMO) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage .coverage.* htmlcov spark-warehouse
+	rm -rf $(VENV) $(VENV35) .venv-bench-* $(DEMO) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage .coverage.* htmlcov spark-warehouse
