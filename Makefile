@@ -83,6 +83,7 @@ bench-quality-full: setup ## the same with 5 million rows
 .PHONY: bench-growth
 bench-growth: setup ## how quality rules and sweeps grow with rows, rules, configurations (picture)
 	$(BIN)/python benchmarks/growth.py
+
 .PHONY: bench-quality-peers
 bench-quality-peers: setup ## quality rules against cuallee, pandera, PyDeequ, soda-core (10 minutes, once they are installed)
 	$(BIN)/python benchmarks/quality_peers.py
