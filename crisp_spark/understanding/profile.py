@@ -128,9 +128,10 @@ def _count(df: DataFrame, plans: tuple[ColumnPlan, ...], asked: Asked, rows: int
     total = df.count() if rows is None else rows
     small = fits(total, len(plans), int(SURELY * most_values(0)))
     found = count_small(df, plans, asked) if small else None
+    # Scans that came before: of rows that nobody knew, of values that only Spark knows.
+    before = (rows is None) + (small and found is None)
     found = found or count_large(df, plans, asked, total)
-    # Rows that nobody knew were counted before.
-    return replace(found, scans=found.scans + (rows is None))
+    return replace(found, scans=found.scans + before)
 
 
 def _declared_key(df: DataFrame, source: Source | None) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SAMPLE_ROWS = 20_000
 _MOST_CELLS = 6_000_000
-_PARTS = 1_000_000
+PARTS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,13 @@ class Draw:
         """Return the rows of the sample of a table with so many columns."""
         return max(1000, min(self.rows, _MOST_CELLS // max(1, columns)))
 
+    def part(self, columns: int, total: int) -> int:
+        """Return which rows of a table may be drawn: those whose hash modulo PARTS is below."""
+        rows = self.size(columns)
+        return (
+            PARTS if total <= rows else min(PARTS, math.ceil(PARTS * (1.15 * rows + 500) / total))
+        )
+
 
 def order_sql(df: DataFrame, plans: Sequence[ColumnPlan], seed: int) -> str:
     """Return the hash that orders the rows, as SQL.
@@ -88,7 +95,7 @@ def order_sql(df: DataFrame, plans: Sequence[ColumnPlan], seed: int) -> str:
 def sampled_rows(
     df: DataFrame, plans: Sequence[ColumnPlan], draw: Draw, *, total: int, target: Column | None
 ) -> Column:
-    """Return an aggregate that collects the rows with the smallest hashes, and a few more.
+    """Return an aggregate that collects the rows that may be drawn, a few more than needed.
 
     Args:
         df: Table.
@@ -103,12 +110,10 @@ def sampled_rows(
         *[F.expr(f"{_sampled(plan)} AS s{plan.index}") for plan in plans],
         *([] if target is None else [target.alias("t")]),
     )
-    rows = draw.size(len(plans))
-    if total <= rows:
+    part = draw.part(len(plans), total)
+    if part >= PARTS:
         return F.collect_list(drawn)
-    # Rows beyond this hash cannot be among the smallest, give or take a sliver of chance.
-    part = math.ceil(_PARTS * (1.15 * rows + 500) / total)
-    return F.collect_list(F.when(F.pmod(order, F.lit(_PARTS)) < part, drawn))
+    return F.collect_list(F.when(F.pmod(order, F.lit(PARTS)) < part, drawn))
 
 
 def sample_of(

@@ -21,7 +21,7 @@ from crisp_spark.results.profile import Cell
 from crisp_spark.understanding.arrow import collect_arrow
 from crisp_spark.understanding.profile_columns import LONGEST_TEXT, ColumnPlan, Family, cell
 from crisp_spark.understanding.profile_keys import KeyRows, content_sql, key_sql
-from crisp_spark.understanding.profile_sample import Draw, Sample, order_sql, with_target
+from crisp_spark.understanding.profile_sample import PARTS, Draw, Sample, order_sql, with_target
 from crisp_spark.understanding.profile_scan import Basics
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def collect_small(
         rows=table.num_rows,
         basics={plan.index: _basics(plan, table, values[plan.index]) for plan in plans},
         values=values,
-        sample=_sample(table.slice(0, draw.size(len(plans))), plans, table.num_rows, target),
+        sample=_sample(table, plans, draw, target),
         texts=texts,
         target=table["t"].to_pylist() if target else None,
         shown=table["u"].to_pylist() if target else None,
@@ -156,9 +156,15 @@ def _ends(plan: ColumnPlan, table: pa.Table, values: Mapping[str, int]) -> tuple
 
 
 def _sample(
-    table: pa.Table, plans: Sequence[ColumnPlan], rows: int, target: tuple[Column, Column] | None
+    table: pa.Table,
+    plans: Sequence[ColumnPlan],
+    draw: Draw,
+    target: tuple[Column, Column] | None,
 ) -> Sample:
-    sample = Sample(rows=table.num_rows, complete=table.num_rows == rows)
+    total = table.num_rows
+    drawn = np.mod(table["h"].to_numpy(), PARTS) < draw.part(len(plans), total)
+    table = table.filter(drawn).slice(0, draw.size(len(plans)))
+    sample = Sample(rows=table.num_rows, complete=table.num_rows == total)
     for plan in plans:
         found = table[f"v{plan.index}"]
         sample.missing[plan.name] = np.asarray(found.is_null().to_numpy(), dtype=bool)
