@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from crisp_spark.errors import SpecError
-from crisp_spark.results.profile import ColumnProfile, TableProfile, TargetProfile
+from crisp_spark.results.profile import ColumnProfile, Missingness, TableProfile, TargetProfile
 from crisp_spark.spec.columns import quoted
 from crisp_spark.spec.sqltext import names_in
 from crisp_spark.understanding.describe import Evidence, describe_column
@@ -84,20 +84,26 @@ def profile_table(
         target=_target_profile(target, counted),
         power=related.power,
         suspects=related.suspects,
-        missingness=missingness(
-            counted.counts,
-            counted.pattern_columns,
-            counted.rows,
-            counted.sample,
-            by_target=related.missing_by_target,
-            gapless=all(column.missing == 0 for column in columns),
-            hopeless=any(column.missing == counted.rows for column in columns),
-        ),
+        missingness=_missingness(columns, counted, related),
         time=counted.time,
         sample_rows=counted.sample.rows,
         sample_note=counted.sample.note,
         scans=counted.scans,
         notes=_table_notes(counted, source),
+    )
+
+
+def _missingness(
+    columns: tuple[ColumnProfile, ...], counted: Counted, related: Relations
+) -> Missingness:
+    return missingness(
+        counted.counts,
+        counted.pattern_columns,
+        counted.rows,
+        counted.sample,
+        by_target=related.missing_by_target,
+        gapless=all(column.missing == 0 for column in columns),
+        hopeless=any(column.missing == counted.rows for column in columns),
     )
 
 

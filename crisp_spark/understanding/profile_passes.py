@@ -95,13 +95,7 @@ class Counted:
 
 
 def count_large(df: DataFrame, plans: tuple[ColumnPlan, ...], asked: Asked, total: int) -> Counted:
-    """Run the passes over a table.
-
-    Args:
-        df: Table.
-        plans: Columns.
-        asked: What is wanted beyond the columns.
-        total: Rows of the table.
+    """Run the passes over a table of ``total`` rows.
 
     Rows: none. Adds: nothing. Drops: nothing. Jobs: three passes; four with many columns.
     """
@@ -123,15 +117,14 @@ def count_large(df: DataFrame, plans: tuple[ColumnPlan, ...], asked: Asked, tota
         for plan in plans
         if plan.family is Family.NUMBER and plan.index not in few and basics[plan.index].known
     }
-    gaps = gap_columns(plans, basics, rows)
+    gaps = [plan.name for plan in gap_columns(plans, basics, rows)]
     times = time_slots(plans, basics, asked.time)
-    patterns = sampled_patterns(sample, [plan.name for plan in gaps])
-    whole_row = missing_slots(plans, basics, rows, patterns)
-    extra = {name: F.expr(text) for name, text in whole_row.items()}
-    extra |= {slot: column for slot, (_, _, column) in times.items()}
+    missing = missing_slots(plans, basics, rows, sampled_patterns(sample, gaps))
+    whole_row = {name: F.expr(text) for name, text in missing.items()}
+    whole_row |= {slot: column for slot, (_, _, column) in times.items()}
     if target is not None and target.classes:
-        extra[TARGET] = target.shown
-    slots = plan_slots(plans, basics, sample, centres, extra)
+        whole_row[TARGET] = target.shown
+    slots = plan_slots(plans, basics, sample, centres, whole_row)
     counts = count_values(df, slots) if slots.texts else Counts()
     duplicated, keys = check_keys(df, asked.key, key_candidates(plans, basics, rows))
     return Counted(
@@ -146,7 +139,7 @@ def count_large(df: DataFrame, plans: tuple[ColumnPlan, ...], asked: Asked, tota
         keys=keys,
         duplicated=duplicated,
         time=coverages(times, counts.texts, basics),
-        pattern_columns=[plan.name for plan in gaps],
+        pattern_columns=gaps,
         target=first.extra,
         scans=first.reads + bool(slots.texts) + 1,
     )
