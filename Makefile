@@ -91,6 +91,10 @@ bench-quality-peers: setup ## quality rules against cuallee, pandera, PyDeequ, s
 emr-local: setup ## an EMR on this machine whose steps are really run (see docs/emr.md)
 	$(BIN)/python -m emr.loopback
 
+.PHONY: bench-profile
+bench-profile: setup ## a profile against summary() and hand-written queries (YDATA=python that has ydata-profiling)
+	$(BIN)/python benchmarks/profiles.py $(if $(YDATA),--ydata $(YDATA))
+
 bench: setup ## measured comparisons (see benchmarks/)
 	$(BIN)/python benchmarks/flow.py
 

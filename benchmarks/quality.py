@@ -12,8 +12,6 @@ import argparse
 import json
 import logging
 import math
-import os
-import statistics
 import sys
 import tempfile
 import time
@@ -25,6 +23,7 @@ warnings.simplefilter("ignore")
 
 import great_expectations as gx
 import great_expectations.expectations as gxe
+from measuring import Runs
 from pydantic import TypeAdapter
 from pyspark.sql import functions as F
 
@@ -164,24 +163,6 @@ def scan(df):
     return df.agg(*[F.count(name) for name in df.columns]).collect()
 
 
-def cpu_seconds():
-    """CPU seconds of this process and all below it."""
-    ticks, parents = {}, {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            parents[int(entry.name)] = int(fields[1])
-            ticks[int(entry.name)] = sum(map(int, fields[11:15]))
-    mine, grown = {os.getpid()}, True
-    while grown:
-        grown = {pid for pid, parent in parents.items() if parent in mine and pid not in mine}
-        mine |= grown
-    return sum(ticks.get(pid, 0) for pid in mine) / os.sysconf("SC_CLK_TCK")
-
-
 def dropping(df):
     """Judge rules that send rows to quarantine; return kept and quarantined rows."""
     rule = TypeAdapter(RuleSpec)
@@ -212,11 +193,11 @@ def more_rules(times):
     return many
 
 
-class Bench:
+class Bench(Runs):
     """Measures alternatives on one table."""
 
     def __init__(self, spark):
-        self.spark = spark
+        super().__init__(spark)
         context = gx.get_context(mode="ephemeral")
         context.variables.progress_bars = {"globally": False}
         sources = context.data_sources
@@ -225,8 +206,6 @@ class Bench:
             name: source.add_dataframe_asset("t").add_batch_definition_whole_dataframe("all")
             for name, source in made.items()
         }
-        self.runs = {}
-        self.group = 0
 
     def judge(self, engine, df, expectations, result_format):
         suite = gx.ExpectationSuite(name="bench")
@@ -235,28 +214,6 @@ class Bench:
         found = batch.validate(suite, result_format=result_format)
         self.spark.catalog.clearCache()
         return found
-
-    def measure(self, name, work):
-        context = self.spark.sparkContext
-        self.group += 1
-        context.setJobGroup(f"bench-{self.group}", name)
-        started, used = time.perf_counter(), cpu_seconds()
-        value = work()
-        wall, cpu = time.perf_counter() - started, cpu_seconds() - used
-        jobs = len(context.statusTracker().getJobIdsForGroup(f"bench-{self.group}"))
-        self.runs.setdefault(name, []).append((wall, cpu, jobs))
-        load = os.getloadavg()[0]
-        print(
-            f"{name:<12} {wall:7.1f} s {cpu:7.1f} cpu-s {jobs:4d} jobs   load {load:.1f}",
-            flush=True,
-        )
-        return value
-
-    def median(self, name, part=0):
-        return statistics.median(run[part] for run in self.runs[name])
-
-    def ratio(self, above, below, part=0):
-        return round(self.median(above, part) / self.median(below, part), 2)
 
 
 def told(found):

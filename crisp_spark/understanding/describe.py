@@ -19,12 +19,8 @@ from crisp_spark.results.profile import (
 )
 from crisp_spark.understanding.distributions import histogram_of, numbers_of, texts_of, top_of
 from crisp_spark.understanding.profile_columns import ColumnPlan, Family
-from crisp_spark.understanding.profile_scan import (
-    DISTINCT_ERROR,
-    Basics,
-    Centre,
-    numbers_from_details,
-)
+from crisp_spark.understanding.profile_moments import Centre, numbers_from_details
+from crisp_spark.understanding.profile_scan import DISTINCT_ERROR, Basics
 from crisp_spark.understanding.profile_values import bars_from
 from crisp_spark.understanding.semantic import semantic_type
 from crisp_spark.understanding.text_shapes import count_shapes, is_personal, masked
@@ -154,7 +150,7 @@ def _numbers(
         return numbers_of(*_arrays(plan, values))
     if evidence.centre is None:
         return None
-    return numbers_from_details(evidence.details, evidence.centre)
+    return numbers_from_details(evidence.details, evidence.centre, evidence.basics)
 
 
 def _texts(

@@ -1,97 +1,37 @@
 """Profile a table: a bounded number of passes, whatever the number of columns.
 
-1. counts, approximate distinct counts and extremes of every column;
-2. a sample of at most 20,000 rows, chosen by hash;
-3. value counts of columns with few values (everything about them follows), histograms of the
-   others, frequent texts, rows per period, patterns of missing values, classes of the target;
-4. and 5., only where a column has many values: moments and lengths, then quantiles;
-6. duplicate rows and keys.
+A small table is brought to the driver in one job; see :mod:`profile_passes` for the others.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from crisp_spark.errors import SpecError
-from crisp_spark.results.profile import (
-    ColumnProfile,
-    KeyCheck,
-    TableProfile,
-    TargetProfile,
-    TimeCoverage,
-)
+from crisp_spark.results.profile import ColumnProfile, Missingness, TableProfile, TargetProfile
 from crisp_spark.spec.columns import quoted
 from crisp_spark.spec.sqltext import names_in
 from crisp_spark.understanding.describe import Evidence, describe_column
 from crisp_spark.understanding.distributions import top_of
-from crisp_spark.understanding.profile_columns import (
-    ColumnPlan,
-    Family,
-    plan_columns,
-)
-from crisp_spark.understanding.profile_keys import check_keys, key_candidates
+from crisp_spark.understanding.profile_columns import ColumnPlan, plan_columns
+from crisp_spark.understanding.profile_passes import SURELY, Asked, Counted, Goal, count_large
 from crisp_spark.understanding.profile_relations import Relations, missingness, relate
-from crisp_spark.understanding.profile_sample import SAMPLE_ROWS, Sample, take_sample
-from crisp_spark.understanding.profile_scan import (
-    Basics,
-    Centre,
-    centre_of,
-    scan_basics,
-    scan_details,
-    steady,
-)
-from crisp_spark.understanding.profile_time import coverage, time_slots
-from crisp_spark.understanding.profile_values import (
-    TARGET,
-    count_values,
-    few_values,
-    missing_slots,
-    plan_slots,
-)
+from crisp_spark.understanding.profile_sample import SAMPLE_ROWS, Draw
+from crisp_spark.understanding.profile_scan import steady
+from crisp_spark.understanding.profile_small import fits
+from crisp_spark.understanding.profile_small_counts import count_small
+from crisp_spark.understanding.profile_values import TARGET, most_values
 
 if TYPE_CHECKING:
     from crisp_spark.spec.business import MiningGoal
     from crisp_spark.spec.data import Source
 
 _LOG = logging.getLogger(__name__)
-_CLASSES = ("binary", "multiclass")
-
-
-@dataclass(frozen=True)
-class _Goal:
-    """The target as columns of this table."""
-
-    goal: MiningGoal
-    expression: str
-    sampled: Column
-    """Double, or text for multiclass."""
-    shown: Column
-    """Text of the target's value."""
-
-
-@dataclass
-class _Counted:
-    """What the passes brought."""
-
-    rows: int
-    basics: dict[int, Basics]
-    sample: Sample
-    counts: dict[str, dict[str, int]]
-    edges: dict[int, list[float]]
-    details: dict[int, dict[str, Any]]
-    centres: dict[int, Centre]
-    few: frozenset[int]
-    keys: tuple[KeyCheck, ...] = ()
-    duplicated: int = 0
-    time: tuple[TimeCoverage, ...] = ()
-    pattern_columns: list[str] = field(default_factory=list)
-    target: dict[str, Any] = field(default_factory=dict)
-    scans: int = 0
 
 
 def profile_table(
@@ -102,6 +42,7 @@ def profile_table(
     *,
     seed: int = 42,
     sample_rows: int = SAMPLE_ROWS,
+    rows: int | None = None,
 ) -> TableProfile:
     """Profile one source.
 
@@ -112,15 +53,23 @@ def profile_table(
         goal: The data-mining goal; used where its target lives in this source.
         seed: Seed of the sample.
         sample_rows: Size of the sample.
+        rows: Rows of the table, where they are known; they are counted otherwise.
 
     Raises:
         SpecError: The target's expression does not fit the table (before any job).
 
-    Rows: none. Adds: nothing. Drops: nothing. Jobs: at most six passes.
+    Rows: none. Adds: nothing. Drops: nothing. Jobs: one pass over a small table,
+    three over others (four over wide ones), and one to count the rows.
     """
     plans = plan_columns(df, source.columns if source else {})
     target = _target_of(df, name, goal)
-    counted = _count(df, plans, source, target, (seed, sample_rows))
+    asked = Asked(
+        key=_declared_key(df, source),
+        time=source.time if source else "",
+        target=target,
+        draw=Draw(seed, sample_rows),
+    )
+    counted = _count(df, plans, asked, rows)
     columns = _describe(plans, counted)
     related = _relate(plans, columns, counted, target)
     _LOG.info("profiled %s: %d columns, %d passes", name, len(plans), counted.scans)
@@ -135,15 +84,7 @@ def profile_table(
         target=_target_profile(target, counted),
         power=related.power,
         suspects=related.suspects,
-        missingness=missingness(
-            counted.counts,
-            counted.pattern_columns,
-            counted.rows,
-            counted.sample,
-            by_target=related.missing_by_target,
-            gapless=all(column.missing == 0 for column in columns),
-            hopeless=any(column.missing == counted.rows for column in columns),
-        ),
+        missingness=_missingness(columns, counted, related),
         time=counted.time,
         sample_rows=counted.sample.rows,
         sample_note=counted.sample.note,
@@ -152,7 +93,21 @@ def profile_table(
     )
 
 
-def _describe(plans: tuple[ColumnPlan, ...], counted: _Counted) -> tuple[ColumnProfile, ...]:
+def _missingness(
+    columns: tuple[ColumnProfile, ...], counted: Counted, related: Relations
+) -> Missingness:
+    return missingness(
+        counted.counts,
+        counted.pattern_columns,
+        counted.rows,
+        counted.sample,
+        by_target=related.missing_by_target,
+        gapless=all(column.missing == 0 for column in columns),
+        hopeless=any(column.missing == counted.rows for column in columns),
+    )
+
+
+def _describe(plans: tuple[ColumnPlan, ...], counted: Counted) -> tuple[ColumnProfile, ...]:
     key_columns = {key.columns[0] for key in counted.keys if len(key.columns) == 1 and key.unique}
     return tuple(
         describe_column(
@@ -175,67 +130,14 @@ def _describe(plans: tuple[ColumnPlan, ...], counted: _Counted) -> tuple[ColumnP
     )
 
 
-def _count(
-    df: DataFrame,
-    plans: tuple[ColumnPlan, ...],
-    source: Source | None,
-    target: _Goal | None,
-    sampling: tuple[int, int],
-) -> _Counted:
-    extra: dict[str, Column] = {}
-    if target is not None:
-        extra["target_known"] = F.count(target.sampled)
-        if target.goal.problem not in _CLASSES:
-            extra |= {"mean": F.avg(target.sampled), "std": F.stddev_samp(target.sampled)}
-    basics, answers = scan_basics(df, plans, extra)
-    rows = answers["rows"]
-    sample = take_sample(
-        df,
-        plans,
-        total=rows,
-        target=target.sampled if target else None,
-        seed=sampling[0],
-        rows=sampling[1],
-    )
-    times = time_slots(plans, basics, source.time if source else "")
-    pattern_columns, whole_row = missing_slots(plans, basics, rows, sample)
-    whole_row |= {slot: column for slot, (_, _, column) in times.items()}
-    if target is not None and target.goal.problem in _CLASSES:
-        whole_row[TARGET] = target.shown
-    slots = plan_slots(plans, basics, sample, whole_row)
-    counts = count_values(df, slots) if slots.texts else {}
-    few = few_values(plans, basics)
-    many = [plan for plan in plans if plan.index not in few and basics[plan.index].known]
-    centres = {
-        plan.index: centre_of(sample.numbers[plan.name])
-        for plan in many
-        if plan.family is Family.NUMBER
-    }
-    details = scan_details(df, many, centres) if many else {}
-    declared = _declared_key(df, source)
-    duplicated, keys = check_keys(df, declared, key_candidates(plans, basics, rows))
-    scanned = any(plan.family is not Family.TEXT for plan in many) + any(
-        plan.family is not Family.MOMENT for plan in many
-    )
-    return _Counted(
-        rows=rows,
-        basics=basics,
-        sample=sample,
-        counts=counts,
-        edges=slots.edges,
-        details=details,
-        centres=centres,
-        few=few,
-        keys=keys,
-        duplicated=duplicated,
-        time=tuple(
-            coverage(plan, unit, counts.get(slot, {}), basics[plan.index])
-            for slot, (plan, unit, _) in times.items()
-        ),
-        pattern_columns=pattern_columns,
-        target=answers,
-        scans=3 + bool(slots.texts) + scanned,
-    )
+def _count(df: DataFrame, plans: tuple[ColumnPlan, ...], asked: Asked, rows: int | None) -> Counted:
+    total = df.count() if rows is None else rows
+    small = fits(total, len(plans), int(SURELY * most_values(0)))
+    found = count_small(df, plans, asked) if small else None
+    # Scans that came before: of rows that nobody knew, of values that only Spark knows.
+    before = (rows is None) + (small and found is None)
+    found = found or count_large(df, plans, asked, total)
+    return replace(found, scans=found.scans + before)
 
 
 def _declared_key(df: DataFrame, source: Source | None) -> tuple[str, ...]:
@@ -243,7 +145,7 @@ def _declared_key(df: DataFrame, source: Source | None) -> tuple[str, ...]:
     return key if all(name in df.columns for name in key) else ()
 
 
-def _target_of(df: DataFrame, name: str, goal: MiningGoal | None) -> _Goal | None:
+def _target_of(df: DataFrame, name: str, goal: MiningGoal | None) -> Goal | None:
     if goal is None or not goal.target or goal.target_source != name:
         return None
     expression = goal.target_expression or quoted(goal.target)
@@ -264,10 +166,10 @@ def _target_of(df: DataFrame, name: str, goal: MiningGoal | None) -> _Goal | Non
             f" got {expression!r}",
             hint=str(error).split("\n", 1)[0],
         ) from error
-    return _Goal(goal, expression, sampled, value.cast("string"))
+    return Goal(goal, expression, sampled, value.cast("string"))
 
 
-def _target_profile(target: _Goal | None, counted: _Counted) -> TargetProfile | None:
+def _target_profile(target: Goal | None, counted: Counted) -> TargetProfile | None:
     if target is None:
         return None
     known = counted.target["target_known"]
@@ -287,8 +189,8 @@ def _target_profile(target: _Goal | None, counted: _Counted) -> TargetProfile | 
 def _relate(
     plans: tuple[ColumnPlan, ...],
     columns: tuple[Any, ...],
-    counted: _Counted,
-    target: _Goal | None,
+    counted: Counted,
+    target: Goal | None,
 ) -> Relations:
     outcome = {plan.name for plan in plans if plan.spec and plan.spec.known_at == "outcome"}
     names = names_in(target.expression) if target is not None else frozenset()
@@ -305,7 +207,7 @@ def _relate(
     )
 
 
-def _table_notes(counted: _Counted, source: Source | None) -> tuple[str, ...]:
+def _table_notes(counted: Counted, source: Source | None) -> tuple[str, ...]:
     notes = []
     notes += [] if counted.rows else ["the table has no rows"]
     if counted.duplicated:

@@ -60,26 +60,44 @@ class ColumnPlan:
     spec: ColumnSpec | None
 
     @property
+    def sql(self) -> str:
+        """The column itself, as SQL: one text costs the driver less than a tree of columns."""
+        return quoted(self.name)
+
+    @property
+    def number_sql(self) -> str:
+        """The value as a double: moments in seconds since 1970, truth as 0 and 1."""
+        through = {Family.MOMENT: "timestamp", Family.BOOLEAN: "int"}.get(self.family)
+        inner = f"CAST({self.sql} AS {through})" if through else self.sql
+        return f"CAST({inner} AS double)"
+
+    @property
+    def finite_sql(self) -> str:
+        """The value, null where it is NaN or infinite."""
+        if not self.fractional:
+            return self.sql
+        # NaN is not below infinity in Spark's order.
+        return f"CASE WHEN abs({self.sql}) < CAST('Infinity' AS double) THEN {self.sql} END"
+
+    @property
+    def text_sql(self) -> str:
+        """The value as a text."""
+        return f"CAST({self.sql} AS string)"
+
+    @property
     def column(self) -> Column:
         """The column itself."""
-        return F.col(quoted(self.name))
+        return F.col(self.sql)
 
     @property
     def number(self) -> Column:
         """The value as a double: moments in seconds since 1970, truth as 0 and 1."""
-        if self.family is Family.MOMENT:
-            return self.column.cast("timestamp").cast("double")
-        if self.family is Family.BOOLEAN:
-            return self.column.cast("int").cast("double")
-        return self.column.cast("double")
+        return F.expr(self.number_sql)
 
     @property
     def finite(self) -> Column:
         """The value, null where it is NaN or infinite."""
-        if not self.fractional:
-            return self.column
-        # NaN is not below infinity in Spark's order.
-        return F.when(F.abs(self.column) < float("inf"), self.column)
+        return F.expr(self.finite_sql)
 
     @property
     def text(self) -> Column:
@@ -127,14 +145,18 @@ def unhashable(kind: T.DataType) -> bool:
 
 def row_hash(df: DataFrame, names: Iterable[str]) -> Column:
     """Return a 64-bit hash of the named columns; a missing value counts as a value."""
+    return F.expr(row_hash_sql(df, names))
+
+
+def row_hash_sql(df: DataFrame, names: Iterable[str]) -> str:
+    """Return :func:`row_hash` as SQL."""
     kinds = {field.name: field.dataType for field in df.schema.fields}
-    parts: list[Column] = []
+    parts: list[str] = []
     for name in names:
-        column = F.col(quoted(name))
-        column = F.to_json(F.struct(column)) if unhashable(kinds[name]) else column
+        column = f"to_json(struct({quoted(name)}))" if unhashable(kinds[name]) else quoted(name)
         # xxhash64 skips nulls: without the flag (null, 1) would equal (1, null).
-        parts += [column, column.isNull()]
-    return F.xxhash64(*parts) if parts else F.lit(0).cast("bigint")
+        parts += [column, f"{column} IS NULL"]
+    return f"xxhash64({', '.join(parts)})" if parts else "0L"
 
 
 def chunks(items: Sequence[Item], size: int) -> list[Sequence[Item]]:

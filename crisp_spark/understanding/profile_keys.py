@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from crisp_spark.results.profile import KeyCheck
-from crisp_spark.spec.columns import quoted
-from crisp_spark.understanding.profile_columns import ColumnPlan, Family, row_hash
+from crisp_spark.spec.columns import RESERVED_PREFIX, quoted
+from crisp_spark.understanding.profile_columns import ColumnPlan, Family, row_hash_sql
 from crisp_spark.understanding.profile_scan import Basics
 
 _MOST_CANDIDATES = 2
@@ -46,46 +47,67 @@ def check_keys(
 
     Rows: none. Adds: nothing. Drops: nothing. Jobs: one pass.
     """
-    names = [name for name in df.columns if not name.startswith("_crisp_")]
-    keys = [key for key in dict.fromkeys([declared, *candidates]) if key]
-    slots = [F.struct(F.lit(0).alias("i"), row_hash(df, names).alias("h"))]
-    for number, key in enumerate(keys, start=1):
-        missing = F.lit(False)
-        for name in key:
-            missing = missing | F.col(quoted(name)).isNull()
-        hashed = F.when(~missing, row_hash(df, key))
-        slots.append(F.struct(F.lit(number).alias("i"), hashed.alias("h")))
+    keys = distinct_keys(declared, candidates)
+    slots = [f"struct(0 AS i, {content_sql(df)} AS h)"]
+    slots += [
+        f"struct({number} AS i, {key_sql(df, key)} AS h)" for number, key in enumerate(keys, 1)
+    ]
     counted = (
-        df.select(F.explode(F.array(*slots)).alias("p"))
-        .select("p.i", "p.h")
+        df.selectExpr(f"explode(array({', '.join(slots)})) AS p")
+        .select("p.*")
         .groupBy("i", "h")
-        .count()
+        .agg(F.count(F.lit(1)).alias("n"))
         .groupBy("i")
         .agg(
             F.count("h").alias("distinct"),
-            F.sum(F.when(F.col("h").isNull(), F.col("count"))).alias("missing"),
-            F.sum(F.when(F.col("h").isNotNull(), F.col("count"))).alias("rows"),
-            F.sum(F.when(F.col("h").isNotNull() & (F.col("count") > 1), F.col("count"))).alias(
-                "duplicated"
-            ),
+            F.expr("sum(CASE WHEN h IS NULL THEN n END)").alias("missing"),
+            F.expr("sum(CASE WHEN h IS NOT NULL THEN n END)").alias("rows"),
+            F.expr("sum(CASE WHEN h IS NOT NULL AND n > 1 THEN n END)").alias("duplicated"),
         )
     )
-    found = {row["i"]: row for row in counted.collect()}
-    checks = []
-    for number, key in enumerate(keys, start=1):
-        row = found[number].asDict() if number in found else {}
-        values = {
-            name: row.get(name) or 0 for name in ("distinct", "missing", "rows", "duplicated")
-        }
-        checks.append(
-            KeyCheck(
-                columns=key,
-                declared=key == declared,
-                rows=values["rows"],
-                distinct=values["distinct"],
-                duplicated_rows=values["duplicated"],
-                missing_rows=values["missing"],
-                unique=not values["duplicated"] and not values["missing"],
-            )
-        )
-    return (found[0]["duplicated"] or 0 if 0 in found else 0), tuple(checks)
+    found = {row["i"]: KeyRows(*(value or 0 for value in row[1:])) for row in counted.collect()}
+    checks = tuple(
+        key_check(key, found.get(number, KeyRows()), declared=key == declared)
+        for number, key in enumerate(keys, 1)
+    )
+    return found.get(0, KeyRows()).duplicated, checks
+
+
+class KeyRows(NamedTuple):
+    """Distinct keys, and rows: without a key, with one, with one that occurs more than once."""
+
+    distinct: int = 0
+    missing: int = 0
+    rows: int = 0
+    duplicated: int = 0
+
+
+def distinct_keys(
+    declared: tuple[str, ...], candidates: Sequence[tuple[str, ...]]
+) -> list[tuple[str, ...]]:
+    """Return the keys to check: the declared one, where there is one, first."""
+    return [key for key in dict.fromkeys([declared, *candidates]) if key]
+
+
+def content_sql(df: DataFrame) -> str:
+    """Return a hash of a row's content, as SQL."""
+    return row_hash_sql(df, [name for name in df.columns if not name.startswith(RESERVED_PREFIX)])
+
+
+def key_sql(df: DataFrame, key: Sequence[str]) -> str:
+    """Return a hash of a key, as SQL; null where a part of it is missing."""
+    known = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in key)
+    return f"CASE WHEN {known} THEN {row_hash_sql(df, key)} END"
+
+
+def key_check(key: tuple[str, ...], found: KeyRows, *, declared: bool) -> KeyCheck:
+    """Return the verdict on a key."""
+    return KeyCheck(
+        columns=key,
+        declared=declared,
+        rows=found.rows,
+        distinct=found.distinct,
+        duplicated_rows=found.duplicated,
+        missing_rows=found.missing,
+        unique=not found.duplicated and not found.missing,
+    )

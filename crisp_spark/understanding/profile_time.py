@@ -13,6 +13,8 @@ from crisp_spark.results.profile import Gap, Period, TimeCoverage
 from crisp_spark.understanding.profile_columns import ColumnPlan, Family
 from crisp_spark.understanding.profile_scan import Basics
 
+TimeSlots = dict[str, tuple[ColumnPlan, str, Column]]
+"""Slot to column, length of a period, and the period's start as text."""
 _UNITS: tuple[tuple[str, float], ...] = (("hour", 3.0), ("day", 1100.0), ("month", 40_000.0))
 _MOST_GAPS = 50
 _MOST_PERIODS = 2000
@@ -21,12 +23,8 @@ _MOST_COLUMNS = 3
 
 def time_slots(
     plans: Sequence[ColumnPlan], basics: Mapping[int, Basics], declared: str
-) -> dict[str, tuple[ColumnPlan, str, Column]]:
-    """Plan one slot per time column: the declared one, or else the first few.
-
-    Returns:
-        Slot name to column, length of a period, and the period's start as text.
-    """
+) -> TimeSlots:
+    """Plan one slot per time column: the declared one, or else the first few."""
     moments = [plan for plan in plans if plan.family is Family.MOMENT and basics[plan.index].known]
     chosen = [plan for plan in moments if plan.name == declared] or moments[:_MOST_COLUMNS]
     slots = {}

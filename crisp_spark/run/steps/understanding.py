@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from crisp_spark.errors import DataError
@@ -16,22 +17,16 @@ if TYPE_CHECKING:
     from crisp_spark.spec.quality import BoundRule
     from crisp_spark.understanding.quality import Evaluation
 
+_AT_A_TIME = 4
+"""Sources that are profiled at the same time; each holds a sample on the driver."""
 _DOCS = "data_docs"
 
 
 def profile(run: StepRun) -> Outcome:
     """Profile ``raw.<source>`` of every source."""
-    from crisp_spark.run.incremental import profile_by_parts
     from crisp_spark.understanding.patterns import find_patterns
-    from crisp_spark.understanding.profile import profile_table
 
-    goal = run.spec.business.mining_goal
-    tables = [
-        profile_by_parts(run, name, source)
-        if source.profile == "incremental"
-        else profile_table(run.read(f"raw.{name}"), name, source, goal, seed=run.spec.project.seed)
-        for name, source in run.spec.data.sources.items()
-    ]
+    tables = _tables(run)
     patterns = [
         find_patterns(run.read(f"raw.{name}"), name, asked)
         for name, source in run.spec.data.sources.items()
@@ -55,6 +50,35 @@ def profile(run: StepRun) -> Outcome:
             "leakage_suspects": float(sum(len(table.suspects) for table in tables)),
         },
     )
+
+
+def _tables(run: StepRun) -> list[TableProfile]:
+    """Profile every source: several at a time, so that small ones fill the waits of large ones."""
+    from crisp_spark.modeling.limits import in_job_group
+    from crisp_spark.run.incremental import profile_by_parts
+    from crisp_spark.understanding.profile import profile_table
+
+    sources = run.spec.data.sources
+    whole = [name for name, source in sources.items() if source.profile != "incremental"]
+    calls = [
+        partial(
+            profile_table,
+            run.read(f"raw.{name}"),
+            name,
+            sources[name],
+            run.spec.business.mining_goal,
+            seed=run.spec.project.seed,
+            rows=run.rows(f"raw.{name}"),
+        )
+        for name in whole
+    ]
+    context = run.spark.sparkContext
+    found = dict(
+        zip(whole, in_job_group(context, "profile", calls, parallelism=_AT_A_TIME), strict=True)
+    )
+    return [
+        found.get(name) or profile_by_parts(run, name, source) for name, source in sources.items()
+    ]
 
 
 def _profile_notes(table: TableProfile) -> list[Note]:

@@ -1,0 +1,80 @@
+"""What benchmarks measure of a call: wall and CPU seconds, Spark jobs, how often rows were read."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+WALL, CPU, JOBS, READ = range(4)
+
+
+def cpu_seconds() -> float:
+    """CPU seconds of this process and all below it."""
+    ticks: dict[int, int] = {}
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            parents[int(entry.name)] = int(fields[1])
+            ticks[int(entry.name)] = sum(map(int, fields[11:15]))
+    mine, grown = {os.getpid()}, {os.getpid()}
+    while grown:
+        grown = {pid for pid, parent in parents.items() if parent in mine and pid not in mine}
+        mine |= grown
+    return sum(ticks.get(pid, 0) for pid in mine) / os.sysconf("SC_CLK_TCK")
+
+
+def rows_read(context: Any, jobs: list[int]) -> int:
+    """Rows that the stages of some jobs read from files."""
+    scheduler = context._jsc.sc()  # noqa: SLF001
+    scheduler.listenerBus().waitUntilEmpty(60_000)
+    tracker, store = context.statusTracker(), scheduler.statusStore()
+    stages = {stage for job in jobs for stage in tracker.getJobInfo(job).stageIds}
+    return sum(int(store.lastStageAttempt(stage).inputRecords()) for stage in stages)
+
+
+@dataclass
+class Runs:
+    """Runs of alternatives on one Spark session.
+
+    Attributes:
+        spark: The session.
+        runs: Wall seconds, CPU seconds, jobs and rows read of each run, by name.
+    """
+
+    spark: Any
+    runs: dict[str, list[tuple[float, float, int, int]]] = field(default_factory=dict)
+
+    def measure(self, name: str, work: Callable[[], Any]) -> Any:
+        """Run ``work``, print what it took, and return what it returned."""
+        context = self.spark.sparkContext
+        group = f"bench-{name}-{time.monotonic_ns()}"
+        context.setJobGroup(group, name)
+        started, used = time.perf_counter(), cpu_seconds()
+        value = work()
+        wall, cpu = time.perf_counter() - started, cpu_seconds() - used
+        jobs = list(context.statusTracker().getJobIdsForGroup(group))
+        read = rows_read(context, jobs)
+        self.runs.setdefault(name, []).append((wall, cpu, len(jobs), read))
+        print(
+            f"{name:<12} {wall:7.1f} s {cpu:7.1f} cpu-s {len(jobs):4d} jobs {read:11,d} rows read"
+            f"   load {os.getloadavg()[0]:.1f}",
+            flush=True,
+        )
+        return value
+
+    def median(self, name: str, part: int = WALL) -> float:
+        """Return the median of one figure of a name's runs."""
+        return statistics.median(run[part] for run in self.runs[name])
+
+    def ratio(self, above: str, below: str, part: int = WALL) -> float:
+        """Return how many times more one takes than another."""
+        return round(self.median(above, part) / self.median(below, part), 2)
