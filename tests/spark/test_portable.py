@@ -19,6 +19,7 @@ from crisp_spark.deployment.portable import NotPortableError, export_pipeline
 from crisp_spark.deployment.score import ScoringContract
 from crisp_spark.results.deploy import ModelInput
 from crisp_spark.run.portable import make_portable
+from crisp_spark.run.portable_onnx import make_onnx
 from crisp_spark.serving import load_bundle
 from crisp_spark.serving.expressions import FUNCTIONS
 
@@ -183,6 +184,13 @@ CORE = (
 )
 """One family of each kind; the others are slow to fit, all of them together."""
 
+WITHOUT_ONNX = {
+    *("naive bayes", "complement", "bernoulli", "gaussian", "perceptron", "factor machine"),
+    *("one against the rest", "gamma", "probit", "survival", "isotonic", "factor regression"),
+    *("k-means", "k-means by angle", "bisecting", "mixture"),
+}
+"""Families that no graph is written for."""
+
 
 @pytest.mark.parametrize(
     "name",
@@ -196,6 +204,14 @@ def test_every_family_answers_as_spark_does(name, prepared, rows):
     assert made.parity.passed
     assert made.parity.rows > ROWS
     assert len(bundle.score([{"a": 1.0, "b": 2, "city": "c1"}])) == 1
+    if name in WITHOUT_ONNX:
+        return
+    pytest.importorskip("onnxruntime")
+    held = [row.asDict() for row in rows.select("a", "b", "city").collect()]
+    for start in ("estimator", "numeric"):
+        graph = make_onnx(made.packed("m", "1"), held, start=start)
+        assert graph.parity.rows - graph.parity.refused > 100
+        assert graph.parity.edge_rows > 10
 
 
 def test_a_recommender_knows_its_users_and_gives_others_the_mean(spark, rows):
