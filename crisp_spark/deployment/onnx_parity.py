@@ -179,7 +179,7 @@ def edge_rows(
 def _tested(trees: Trees) -> Iterable[tuple[int, float]]:
     """Values at and beside what nodes test, of nodes spread over all trees."""
     inner = np.flatnonzero(~trees.is_leaf)
-    for node in inner[:: max(1, len(inner) // _MOST_NODES)].tolist():
+    for node in inner[:: max(1, -(-len(inner) // _MOST_NODES))].tolist():
         place, members = int(trees.feature[node]), trees.members(node)
         cut = float(trees.threshold[node])
         beside = (cut, np.nextafter(cut, -np.inf), np.nextafter(cut, np.inf))
