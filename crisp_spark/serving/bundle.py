@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from crisp_spark.serving import files
-from crisp_spark.serving.batch import Batch, Build, Layout
+from crisp_spark.serving.batch import Batch, Build, Floats, Layout
 from crisp_spark.serving.columns import Frame
 from crisp_spark.serving.expressions import compile_expression
 from crisp_spark.serving.intake import Field, Intake
@@ -193,6 +193,17 @@ class Bundle:
     def _score_chunk(
         self, read: Sequence[tuple[list[Any], list[str]]], places: list[int], answers: Answers
     ) -> None:
+        batch, places = self._run(read, places, answers.reasons)
+        if places:
+            self._fill(batch, places, answers)
+
+    def _run(
+        self,
+        read: Sequence[tuple[list[Any], list[str]]],
+        places: list[int],
+        reasons: list[list[str]],
+    ) -> tuple[Batch, list[int]]:
+        """Run the stages; return what they made, and the places of the rows that they took."""
         room = [None] * (self._layout.room - len(self.signature))
         batch = Batch(Frame([[*read[at][0], *room] for at in places]))
         while places:
@@ -203,11 +214,32 @@ class Bundle:
                 break
             except RowsRefusedError as refusal:
                 for at, reason in refusal.reasons.items():
-                    answers.reasons[places[at]].append(reason)
+                    reasons[places[at]].append(reason)
                 places = [p for at, p in enumerate(places) if at not in refusal.reasons]
                 batch = batch.without(list(refusal.reasons))
-        if places:
-            self._fill(batch, places, answers)
+        return batch, places
+
+    def width(self, name: str) -> int | None:
+        """Return the length of a column of vectors behind the last stage; None for a number."""
+        return self._layout.widths.get(name)
+
+    def columns(
+        self, data: Sequence[Mapping[str, Any]], names: Sequence[str]
+    ) -> tuple[list[int], dict[str, Floats]]:
+        """Return the rows that no stage refuses, and their columns as matrices, NaN where null."""
+        read = self._intake.rows(data)
+        sound = [at for at, (_, faults) in enumerate(read) if not faults]
+        with self._lock:
+            batch, places = self._run(read, sound, [[] for _ in read])
+        found = {}
+        for name in names:
+            width = self.width(name)
+            if width is None:
+                found[name] = batch.frame.floats(self._layout.slots[name])[:, None]
+                continue
+            found[name] = np.array(batch.vectors[name]) if places else np.empty((0, width))
+            found[name][list(batch.absent.get(name, ()))] = np.nan
+        return places, found
 
     def _fill(self, batch: Batch, places: list[int], answers: Answers) -> None:
         """Turn raw outputs into answers, by the rules of batch scoring."""

@@ -32,7 +32,7 @@ def cast(source: str, target: str, *, strict: bool) -> Convert:
         UnsupportedError: There is no such cast here.
     """
     convert = converter(source, target)
-    if not strict:
+    if not strict or _always_fits(source, target):
         return convert
 
     def checked(value: Any) -> Any:
@@ -45,6 +45,11 @@ def cast(source: str, target: str, *, strict: bool) -> Convert:
     if target.startswith("decimal") and source in ("double", "float"):
         return lambda value: checked(value) if math.isfinite(value) else None
     return checked
+
+
+def _always_fits(source: str, target: str) -> bool:
+    """Say whether no value of a type can fail to become one of another."""
+    return source == target or (source in WHOLE and target in (_TEXT, "double"))
 
 
 def _shown(value: Any) -> str:

@@ -141,6 +141,15 @@ def _case(_node: Node, arguments: list[Run]) -> Run:
 
 
 def _coalesce(_node: Node, arguments: list[Run]) -> Run:
+    if len(arguments) == 2:  # noqa: PLR2004
+        left, right = arguments
+
+        def either(row: Sequence[Any]) -> Any:
+            value = left(row)
+            return right(row) if value is None else value
+
+        return either
+
     def run(row: Sequence[Any]) -> Any:
         for argument in arguments:
             value = argument(row)

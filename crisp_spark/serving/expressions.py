@@ -109,6 +109,8 @@ class _Compiler:
             return lambda _row: cell[0]
         if name == "With":
             return self._common(node)
+        if name == "Cast" and arguments[0]["t"] == node["t"]:
+            return self.run(arguments[0])
         if name == "LambdaFunction":
             return self._lambda(node)
         if name in _SPECIAL:

@@ -65,6 +65,8 @@ def _whole(kind: str) -> Callable[[Any], int | None]:
     low, high = WHOLE[kind]
 
     def read(value: Any) -> int | None:
+        if type(value) is int:
+            return value if low <= value <= high else None
         value = _number(value)
         if isinstance(value, bool):
             return None

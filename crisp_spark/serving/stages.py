@@ -1,9 +1,9 @@
-"""Stages that make features: expressions, categories, bins, assembled vectors."""
+"""Stages that make features: categories, bins, assembled vectors."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from operator import itemgetter
 from typing import Any
 
@@ -11,73 +11,11 @@ import numpy as np
 
 from crisp_spark.serving.batch import Arrays, Batch, Build, Floats, Layout, Spec, Stage
 from crisp_spark.serving.casting import cast
-from crisp_spark.serving.columns import FEW, ColumnRun, GiveUpError
-from crisp_spark.serving.expressions import compile_expression
-from crisp_spark.serving.nodes import Node
+from crisp_spark.serving.columns import FEW
+from crisp_spark.serving.derived import sql
 from crisp_spark.serving.refusal import RowError, RowsRefusedError
 
 _SKIPPED = "left out by a stage that skips invalid values"
-
-
-class _Derived:
-    """A column from an expression, for many rows.
-
-    Args:
-        slot: Its place in a row.
-        tree: The expression.
-        before: Columns that it may use.
-    """
-
-    def __init__(self, slot: int, tree: Node, before: Mapping[str, int]) -> None:
-        self.slot = slot
-        self.tree = tree
-        self.before = before
-        # Compiled when many rows are first there.
-        self.on_columns: ColumnRun | None = None
-
-    def at_once(self, batch: Batch) -> bool:
-        """Set the column for all rows together; False where some of them may be refused."""
-        if self.on_columns is None:
-            # Only when it is needed: a cold start with one row shall not wait for it.
-            from crisp_spark.serving.vectorized import compile_columns
-
-            self.on_columns = compile_columns(self.tree, self.before)
-        everywhere = np.ones(len(batch), dtype=np.bool_)
-        try:
-            column = self.on_columns(batch.frame, everywhere)
-        except (GiveUpError, RowError):
-            return False
-        batch.frame.write(self.slot, column)
-        return True
-
-
-def _sql(spec: Spec, _arrays: Arrays, layout: Layout) -> Stage:
-    """Columns from expressions; all of them see the columns before the stage."""
-    before = dict(layout.slots)
-    columns = []
-    for column in spec["columns"]:
-        run = compile_expression(column["tree"], before)
-        slot, says = layout.value(column["name"]), column.get("says") or column["name"]
-        columns.append((slot, run, says, _Derived(slot, column["tree"], before)))
-
-    def apply(batch: Batch) -> None:
-        refused: dict[int, str] = {}
-        rows, many = batch.rows, len(batch) >= FEW
-        for slot, run, says, derived in columns:
-            if many:
-                if derived.at_once(batch):
-                    continue
-                rows = batch.rows
-            for at, row in enumerate(rows):
-                try:
-                    row[slot] = run(row)
-                except RowError as error:
-                    row[slot] = None
-                    refused.setdefault(at, f"cannot be derived from this row: {says} ({error})")
-        if refused:
-            raise RowsRefusedError(refused)
-
-    return apply
 
 
 def _per_value(layout: Layout, spec: Spec, make: Callable[[int], Callable[[Any], Any]]) -> Stage:
@@ -183,7 +121,7 @@ def _assemble(spec: Spec, _arrays: Arrays, layout: Layout) -> Stage:
         width += layout.widths.get(name, 1)
     target, keep = spec["output"], spec["invalid"] == "keep"
     layout.vector(target, width)
-    names, places = [name for name, _, _ in numbers], [place for _, _, place in numbers]
+    names, places = [name for name, _, _ in numbers], np.array([at for _, _, at in numbers], int)
     values_of = _side_by_side([slot for _, slot, _ in numbers])
 
     def apply(batch: Batch) -> None:
@@ -317,7 +255,7 @@ def _impute(spec: Spec, _arrays: Arrays, layout: Layout) -> Stage:
 
 
 FEATURES: dict[str, Build] = {
-    "sql": _sql,
+    "sql": sql,
     "string_index": _string_index,
     "index_to_string": _index_to_string,
     "one_hot": _one_hot,

@@ -10,6 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crisp_spark.serving.batch import Arrays, Floats, Spec
+from crisp_spark.serving.refusal import BundleError
+
+_Node = Any
+"""Number of a leaf, or feature, threshold, node below or inside, the other one, categories."""
 
 _FEW = 8
 """Up to this many rows are walked one by one; more are walked together."""
@@ -32,35 +36,45 @@ class Trees:
         bounds = arrays[f"{spec['trees']}.bounds"].tolist()
         members = arrays[f"{spec['trees']}.members"].tolist()
         self._sets = [frozenset(members[low:high]) for low, high in pairwise(bounds)]
-        self._lists = {name: array.tolist() for name, array in found.items()}
-        self.count = len(self._lists["root"])
+        self._roots = self._nested({name: array.tolist() for name, array in found.items()})
+        self.count = len(self._roots)
 
     def leaves(self, x: Floats) -> NDArray[np.int64]:
         """Return the leaf of every row in every tree: rows by trees."""
         if len(x) <= _FEW:
-            rows = x.tolist()
-            return np.array([self._walk(row) for row in rows], dtype=np.int64).reshape(
-                len(rows), self.count
-            )
+            found = [self.leaves_of(row) for row in x.tolist()]
+            return np.array(found, dtype=np.int64).reshape(len(x), self.count)
         return self._walk_together(x)
 
-    def _walk(self, row: list[float]) -> list[int]:
-        lists = self._lists
-        feature, threshold = lists["feature"], lists["threshold"]
-        left, right, sets, side = lists["left"], lists["right"], lists["sets"], lists["side"]
+    def _nested(self, lists: dict[str, list[Any]]) -> list[_Node]:
+        """Put each node into the one above it: a walk then looks up nothing by number."""
+        made: list[_Node] = list(range(len(lists["feature"])))
+        for at in range(len(made) - 1, -1, -1):
+            if lists["feature"][at] < 0:
+                continue
+            if min(lists["left"][at], lists["right"][at]) <= at:
+                raise BundleError(f"bundle: node {at} of its trees leads back")
+            below, rest = made[lists["left"][at]], made[lists["right"][at]]
+            chosen, members = lists["sets"][at], None
+            if chosen >= 0:
+                members = self._sets[chosen]
+                if not lists["side"][at]:
+                    below, rest = rest, below
+            made[at] = (lists["feature"][at], lists["threshold"][at], below, rest, members)
+        return [made[root] for root in lists["root"]]
+
+    def leaves_of(self, row: list[float]) -> list[int]:
+        """Return the leaf of one row in every tree."""
         found = []
-        for root in lists["root"]:
+        for root in self._roots:
             node = root
-            at = feature[node]
-            while at >= 0:
-                chosen = sets[node]
-                if chosen < 0:
-                    node = left[node] if row[at] <= threshold[node] else right[node]
+            while type(node) is tuple:
+                feature, threshold, below, rest, members = node
+                if members is None:
+                    node = below if row[feature] <= threshold else rest
                 else:
                     # The smaller set of categories is tested; all others go the other way.
-                    inside = row[at] in self._sets[chosen]
-                    node = left[node] if inside == side[node] else right[node]
-                at = feature[node]
+                    node = below if row[feature] in members else rest
             found.append(node)
         return found
 
@@ -87,22 +101,33 @@ class Trees:
 
 def summed(values: Floats) -> Floats:
     """Add columns from left to right, as the JVM does: NumPy's pairwise sums differ in bits."""
-    total = np.zeros(len(values))
-    for at in range(values.shape[1]):
-        total = total + values[:, at]
-    return total
+    if not values.shape[1]:
+        return np.zeros(len(values))
+    # No negative zeros: a sum begins with zero.
+    return np.asarray(np.add.accumulate(values, axis=1)[:, -1] + 0.0)
 
 
 def regression(spec: Spec, arrays: Arrays) -> Callable[[Floats], Floats]:
     """Return the prediction of a tree, of a forest (mean) or of boosted trees (weighted sum)."""
-    trees, predictions = Trees(spec, arrays), arrays[f"{spec['trees']}.prediction"]
-    weights: Any = arrays[spec["weights"]] if spec.get("weights") else None
+    trees, values = Trees(spec, arrays), arrays[f"{spec['trees']}.prediction"]
+    if spec.get("weights"):
+        roots = arrays[f"{spec['trees']}.root"]
+        of = np.searchsorted(roots, np.arange(len(values)), side="right") - 1
+        values = values * arrays[spec["weights"]][of]
+    elif not spec.get("mean"):
+        return lambda x: np.asarray(values[trees.leaves(x)[:, 0]])
+    parts, listed = float(trees.count) if spec.get("mean") else 1.0, values.tolist()
+
+    def one(row: list[float]) -> float:
+        total = 0.0
+        for leaf in trees.leaves_of(row):  # in turn: newer versions of sum() correct as they go
+            total += listed[leaf]
+        return total / parts
 
     def predict(x: Floats) -> Floats:
-        found = predictions[trees.leaves(x)]
-        if weights is not None:
-            return summed(found * weights)
-        return summed(found) / trees.count if spec.get("mean") else found[:, 0]
+        if len(x) <= _FEW:
+            return np.array([one(row) for row in x.tolist()], dtype=np.float64)
+        return summed(values[trees.leaves(x)]) / parts
 
     return predict
 

@@ -215,6 +215,25 @@ def test_champion_and_challenger_are_held_against_outcomes(first, spark_session,
     assert found.outcomes.p_value < 0.01
 
 
+def test_the_deployed_model_is_exported_as_onnx_without_spark(first, tmp_path):
+    pytest.importorskip("onnxruntime")
+    project, _ = first
+    call = ["export", "onnx", "-o", str(tmp_path / "m.onnx"), "--project", str(project.path)]
+    code = (
+        "import sys; from crisp_spark.cli.main import main; "
+        f"assert main({[*call, '--json']!r}) == 0; "
+        "assert 'pyspark' not in sys.modules and 'mlflow' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    told = json.loads(done.stdout)
+    deployed = result_of(project, "deploy")
+    held = Workspace(project).commits.current("split").tables["test"]
+    assert told["model"] == deployed.model_label
+    assert told["outputs"] == ["prediction", "score", "decision"]
+    assert told["parity"]["rows"] == min(held.rows, 1000) > 100
+    assert told["parity"]["max_abs_difference"] <= 1e-9
+
+
 def test_again_skips_everything_and_starts_no_spark(first):
     code = (
         "import sys; from crisp_spark.run.runner import run_flow; "

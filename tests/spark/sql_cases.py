@@ -188,7 +188,7 @@ LEAVES = {
 PATTERNS = {
     "D": (
         "({D} + {D})", "({D} - {D})", "({D} * {D})", "({D} / {D})", "({D} % {D})", "pmod({D}, {D})",
-        "(-{D})", "abs({D})", "({I} / {I})", "sqrt({D})", "ln({D})", "log10({D})", "log2({D})", "log1p({D})",
+        "(- {D})", "abs({D})", "({I} / {I})", "sqrt({D})", "ln({D})", "log10({D})", "log2({D})", "log1p({D})",
         "exp({D})", "expm1({D})", "power({D}, {D})", "sin({D})", "cos({D})", "atan2({D}, {D})", "tanh({D})",
         "signum({D})", "rint({D})", "round({D}, 2)", "round({D})", "bround({D}, 1)", "cbrt({D})", "degrees({D})",
         "greatest({D}, {D}, {I})", "least({D}, {F})", "coalesce({D}, {D})", "nullif({D}, {D})", "nanvl({D}, {D})",
@@ -196,9 +196,9 @@ PATTERNS = {
         "CAST({C} AS DOUBLE)", "CAST({I} AS DOUBLE)", "CAST({F} AS DOUBLE)", "element_at(array({D}, {D}, {D}), {I} % 5)",
         "try_divide({D}, {D})", "hypot({D}, {D})", "CAST({M} AS DOUBLE)", "sinh({D})", "months_between({M}, {M})",
     ),
-    "F": ("({F} + {F})", "({F} * {F})", "CAST({D} AS FLOAT)", "(-{F})", "round({F}, 1)", "coalesce({F}, {F})"),
+    "F": ("({F} + {F})", "({F} * {F})", "CAST({D} AS FLOAT)", "(- {F})", "round({F}, 1)", "coalesce({F}, {F})"),
     "I": (
-        "({I} + {I})", "({I} - {I})", "({I} * {I})", "({I} % {I})", "pmod({I}, {I})", "(-{I})", "abs({I})",
+        "({I} + {I})", "({I} - {I})", "({I} * {I})", "({I} % {I})", "pmod({I}, {I})", "(- {I})", "abs({I})",
         "CAST({D} AS INT)", "CAST({S} AS INT)", "TRY_CAST({S} AS INT)", "CAST({L} AS INT)", "CAST({C} AS INT)",
         "CAST({B} AS INT)", "length({S})", "instr({S}, {S})", "locate({S}, {S})", "year({Y})", "month({Y})", "day({Y})",
         "quarter({Y})", "weekday({Y})", "dayofweek({Y})", "dayofyear({Y})", "weekofyear({Y})", "hour({M})", "minute({M})",
@@ -213,7 +213,7 @@ PATTERNS = {
     ),
     "C": (
         "({C} + {C})", "({C} - {C})", "({C} * {C})", "({C} / {C})", "({C} % {C})", "CAST({I} AS DECIMAL(12, 2))",
-        "CAST({S} AS DECIMAL(8, 3))", "CAST({D} AS DECIMAL(20, 4))", "round({C}, 1)", "abs({C})", "(-{C})", "coalesce({C}, {C})",
+        "CAST({S} AS DECIMAL(8, 3))", "CAST({D} AS DECIMAL(20, 4))", "round({C}, 1)", "abs({C})", "(- {C})", "coalesce({C}, {C})",
         "greatest({C}, {C})", "TRY_CAST({S} AS DECIMAL(5, 1))", "floor({C})", "ceil({C})",
     ),
     "S": (

@@ -21,6 +21,7 @@ from crisp_spark.modeling.engines.converting import fit_by_library
 from crisp_spark.modeling.estimators import BuildContext
 from crisp_spark.results.deploy import ModelInput
 from crisp_spark.run.portable import make_portable
+from crisp_spark.run.portable_onnx import make_onnx
 from crisp_spark.serving import load_bundle
 from crisp_spark.serving.expressions import FUNCTIONS
 from crisp_spark.spec.estimators import estimator
@@ -209,19 +210,60 @@ CORE = (
 )
 """One family of each kind; the others are slow to fit, all of them together."""
 
-
-@pytest.mark.parametrize(
-    "name",
-    [name if name in CORE else pytest.param(name, marks=pytest.mark.slow) for name in CASES],
+WITHOUT_ONNX = (
+    *("naive bayes", "complement", "bernoulli", "gaussian", "perceptron", "factor machine"),
+    *("one against the rest", "gamma", "probit", "survival", "isotonic", "factor regression"),
+    *("k-means", "k-means by angle", "bisecting", "mixture"),
 )
-def test_every_family_answers_as_spark_does(name, prepared, rows):
-    case = CASES[name]()
-    stages, frame = prepared[case.features]
-    model = case.learner.fit(frame.withColumn("positive", F.abs("y") + 0.5))
-    made, bundle = portable([*stages, model], rows, contract(case.problem, case.classes))
+"""Families that no graph is written for."""
+
+
+def marked(names):
+    return [name if name in CORE else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
+@pytest.fixture(scope="module")
+def exported(prepared, rows):
+    """Give the portable model of a case; each is fitted once."""
+    found = {}
+
+    def export(name):
+        if name not in found:
+            case = CASES[name]()
+            stages, frame = prepared[case.features]
+            model = case.learner.fit(frame.withColumn("positive", F.abs("y") + 0.5))
+            facts = contract(case.problem, case.classes)
+            found[name] = portable([*stages, model], rows, facts)
+        return found[name]
+
+    return export
+
+
+@pytest.mark.parametrize("name", marked(CASES))
+def test_every_family_answers_as_spark_does(name, exported):
+    made, bundle = exported(name)
     assert made.parity.passed
     assert made.parity.rows > ROWS
     assert len(bundle.score([{"a": 1.0, "b": 2, "city": "c1"}])) == 1
+
+
+@pytest.mark.parametrize("name", marked([name for name in CASES if name not in WITHOUT_ONNX]))
+def test_every_family_of_onnx_answers_as_the_bundle_does(name, exported, rows):
+    pytest.importorskip("onnxruntime")
+    made, _ = exported(name)
+    held = [row.asDict() for row in rows.select("a", "b", "city").collect()]
+    for start in ("estimator", "numeric"):
+        graph = make_onnx(made.packed("m", "1"), held, start=start)
+        assert graph.parity.rows - graph.parity.refused > 100
+        assert graph.parity.edge_rows > 10
+
+
+@pytest.mark.parametrize("name", marked(WITHOUT_ONNX))
+def test_other_families_are_refused_by_name(name, exported):
+    pytest.importorskip("onnxruntime")
+    made, _ = exported(name)
+    with pytest.raises(NotPortableError, match=r"export onnx: a .* cannot be carried"):
+        make_onnx(made.packed("m", "1"), [{"a": 1.0, "b": 2, "city": "c1"}])
 
 
 def test_a_recommender_knows_its_users_and_gives_others_the_mean(spark, rows):

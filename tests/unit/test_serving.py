@@ -126,6 +126,34 @@ def test_a_row_is_answered_with_score_prediction_and_decision(bundle):
     }
 
 
+def test_columns_behind_the_last_stage_are_told_of_rows_that_no_stage_refuses(bundle):
+    rows = [row(), row(x=0.0), row(id=None), row(x=-2.0, city="a")]
+    places, found = bundle.columns(rows, ["features", "x", "prediction"])
+    assert places == [0, 3]
+    assert found["features"].tolist() == [[2.0, 1.0], [-3.0, 0.0]]
+    assert found["x"].tolist() == [[3.0], [-2.0]]
+    assert found["prediction"].tolist() == [[0.0], [0.0]]
+    places, found = bundle.columns([row(x=0.0)], ["features", "x"])
+    assert (places, found["features"].shape, found["x"].shape) == ([], (0, 2), (0, 1))
+    assert (bundle.width("features"), bundle.width("x")) == (2, None)
+
+
+def test_missing_values_of_columns_are_not_numbers():
+    hot = {
+        "kind": "one_hot",
+        "inputs": ["x"],
+        "outputs": ["v"],
+        "sizes": [3],
+        "drop_last": False,
+        "invalid": "error",
+    }
+    stages = [hot, {"kind": "slice", "input": "v", "output": "features", "places": [0, 1]}]
+    bundle = Bundle(description(stages=stages), {})
+    _, found = bundle.columns([row(x=1.0), row(x=None)], ["v", "features", "x"])
+    assert found["v"][0].tolist() == [0.0, 1.0, 0.0]
+    assert all(np.isnan(found[name][1]).all() for name in found)
+
+
 def test_rows_columns_and_numpy_give_the_same(bundle):
     rows = [row(x=n / 7 + 0.1, city="abz"[n % 3], id=n) for n in range(50)]
     columns = {name: [one[name] for one in rows] for name in rows[0]}

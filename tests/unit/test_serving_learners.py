@@ -12,7 +12,7 @@ from crisp_spark.serving.batch import Batch, Layout
 from crisp_spark.serving.columns import Frame
 from crisp_spark.serving.learners import raw_formula, regression_formula, softmax
 from crisp_spark.serving.neighbours import arg_max
-from crisp_spark.serving.refusal import RowsRefusedError
+from crisp_spark.serving.refusal import BundleError, RowsRefusedError
 from crisp_spark.serving.trees import Trees
 
 # Root: x0 <= 2 goes left (leaf 1), else x1 in {0, 3} of 5 goes left (leaf 3), else leaf 4.
@@ -38,6 +38,32 @@ def test_a_tree_is_walked_the_same_one_by_one_and_together(copies):
     """The threshold itself goes left, NaN right, an unseen category to the untested side."""
     found = Trees({"trees": "t"}, TREE).leaves(np.tile(ROWS, (copies, 1)))
     assert found[:, 0].tolist() == LEAVES * copies
+
+
+def test_a_tree_that_leads_back_to_itself_is_no_bundle():
+    turned = {**TREE, "t.left": np.array([1, 0, 2, 0, 0], dtype=np.int32)}
+    with pytest.raises(BundleError, match="node 2 of its trees leads back"):
+        Trees({"trees": "t"}, turned)
+
+
+@pytest.mark.parametrize("rows", [1, 9])
+def test_sums_of_trees_are_added_in_turn_from_zero(rows):
+    """Few rows are added up one by one, many together: bit by bit the same, as in the JVM."""
+    values = [1e16, 1.0, -1e16, -0.0]
+    forest = {
+        **{name: np.tile(array[1:2], 4) for name, array in TREE.items() if array.ndim == 1},
+        "t.root": np.arange(4),
+        "t.members": TREE["t.members"],
+        "t.bounds": TREE["t.bounds"],
+        "t.prediction": np.array(values),
+        "w": np.ones(4),
+    }
+    spec = {"family": "trees", "trees": "t"}
+    asked = np.zeros((rows, 2))
+    assert regression_formula({**spec, "weights": "w"}, forest)(asked).tolist() == [0.0] * rows
+    turned = {**forest, "t.prediction": np.array([-0.0, -0.0, -0.0, -0.0])}
+    (zero, *_) = regression_formula({**spec, "mean": True}, turned)(asked).tolist()
+    assert math.copysign(1, zero) == 1
 
 
 def test_the_smaller_side_of_categories_is_the_one_tested():
