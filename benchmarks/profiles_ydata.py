@@ -25,6 +25,8 @@ def main() -> None:
         "spark.driver.memory": "6g",
         "spark.sql.shuffle.partitions": "4",
         "spark.sql.session.timeZone": "UTC",
+        # It casts NaN to whole numbers, which Spark 4 refuses by default.
+        "spark.sql.ansi.enabled": "false",
     }
     builder = SparkSession.builder.master("local[2]").appName("ydata")
     for name, value in settings.items():
