@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import lightgbm
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from crisp_spark.cli.main import main
@@ -99,6 +99,9 @@ def test_trees_of_xgboost_answer_as_xgboost_does():
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
+@example(-float(np.finfo(np.float32).max))
+@example(float(np.finfo(np.float32).max))
+@example(0.0)
 def test_the_threshold_is_the_last_double_that_float32_keeps_below(cut):
     single = np.array([cut], dtype=np.float32)
     (last,) = last_below(single)

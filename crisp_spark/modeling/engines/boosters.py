@@ -25,6 +25,7 @@ Places = NDArray[np.int64]
 _LEAST_CHANCE = 1e-6
 _CATEGORICAL = 1
 _NEXT_TO_ZERO = float(np.float32(1e-35))
+_BEYOND_FLOAT32 = -(2.0**128)
 _CAPITAL = re.compile(r"(?=[A-Z])")
 
 
@@ -245,7 +246,9 @@ def last_below(cut: NDArray[np.float32]) -> Floats:
     Between the float32 before and ``cut`` itself values round to the nearer one; the middle goes
     to the one whose last bit is 0.
     """
-    before = np.nextafter(cut, np.float32(-np.inf), dtype=np.float32)
-    middle = (before.astype(np.float64) + cut.astype(np.float64)) / 2
-    goes_up = middle.astype(np.float32) >= cut
+    with np.errstate(over="ignore"):
+        before = np.nextafter(cut, np.float32(-np.inf), dtype=np.float32).astype(np.float64)
+        # Rounding takes the place after the last finite number for infinity.
+        middle = (np.maximum(before, _BEYOND_FLOAT32) + cut.astype(np.float64)) / 2
+        goes_up = middle.astype(np.float32) >= cut
     return np.where(goes_up, np.nextafter(middle, -np.inf), middle)
