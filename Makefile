@@ -10,7 +10,7 @@ BY_FILE := -n 2 --dist loadfile -p no:randomly
 QUICK := -m "not slow and not long"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup35 java demo test test-fast test-slow test-long test-cluster test-spark35 lint types arch cov wheel bench-quality bench-quality-full emr-local bench bench-serving differential check constraints clean
+.PHONY: help setup setup35 java demo test test-fast test-slow test-long test-cluster test-spark35 lint types arch cov wheel bench-quality bench-quality-full emr-local bench bench-batch bench-four-ways bench-serving differential check constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk 'BEGIN {FS = ":.*## "} {printf "  %-14s %s\n", $$1, $$2}'
@@ -97,6 +97,9 @@ bench-profile: setup ## a profile against summary() and hand-written queries (YD
 
 bench: setup ## measured comparisons (see benchmarks/)
 	$(BIN)/python benchmarks/flow.py
+
+bench-four-ways: setup ## one model asked by Spark, bundle, HTTP and Lambda's runtime, on the demo's test split
+	$(BIN)/python benchmarks/four_ways.py $(DEMO)/crisp.yml
 
 bench-batch: setup ## batch scoring of 10 million rows in a heap of 1 GiB, on the demo's model
 	$(BIN)/python benchmarks/batch.py $(DEMO)/crisp.yml

@@ -45,7 +45,9 @@ ROWS = [
 def test_a_row_condition_is_true_of_good_rows_only(expectation, good):
     condition = module("peer_words").row_condition(*expectation)
     table = "(VALUES (1, 'b', 2), (2, 'bb', 1), (9, 'a', 0), (NULL, NULL, 0)) AS x(n, t, m)"
-    found = duckdb.sql(f"SELECT n FROM {table} WHERE {condition}").fetchall()
+    # Its own: the default connection is everybody's, and may be in use.
+    with duckdb.connect() as connection:
+        found = connection.execute(f"SELECT n FROM {table} WHERE {condition}").fetchall()
     assert {n for (n,) in found} == good
 
 
