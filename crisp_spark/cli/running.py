@@ -79,7 +79,14 @@ def run(
             hint=f"`crisp submit --target {project.target}` runs it there",
         )
     from crisp_spark.run.runner import run_flow
+    from crisp_spark.run.status import stale_inputs
 
+    stale = [] if run_id else stale_inputs(project, steps)
+    if stale:
+        sys.stderr.write(
+            f"warning: {', '.join(stale)}: stale (settings, inputs or code have changed since); "
+            f"this run builds on it as it is, `crisp run{shared.command_options}` renews it\n"
+        )
     try:
         with RunProgress(quiet=shared.out.as_json) as progress:
             summary = run_flow(project, steps, run_id=run_id, force=force, on_event=progress)

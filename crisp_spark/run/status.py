@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -108,9 +109,21 @@ def report_file(project: LoadedProject, name: str = "report.html") -> Path | Non
     return copy
 
 
-def _reads_stale(step: flow.Step, stale: set[str]) -> bool:
+def stale_inputs(project: LoadedProject, steps: Sequence[flow.Step]) -> list[str]:
+    """Return stale steps that ``steps`` would build on without running them; starts no Spark."""
+    needed = set().union(*map(_inputs_of, steps)) - {step.name for step in steps}
+    if not needed:
+        return []
+    return [one.step for one in status_of(project) if one.step in needed and one.state == "stale"]
+
+
+def _inputs_of(step: flow.Step) -> set[str]:
     producers = {flow.producer_of(table).name for table in step.reads}
-    return bool((producers | set(step.results)) - set(step.optional) & stale)
+    return (producers | set(step.results)) - set(step.optional)
+
+
+def _reads_stale(step: flow.Step, stale: set[str]) -> bool:
+    return bool(_inputs_of(step) & stale)
 
 
 def _changed(

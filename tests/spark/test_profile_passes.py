@@ -74,7 +74,9 @@ def spent(spark):
         scheduler.listenerBus().waitUntilEmpty(60_000)
         store, jobs = scheduler.statusStore(), tracker.getJobIdsForGroup(group)
         stages = {stage for job in jobs for stage in tracker.getJobInfo(job).stageIds}
-        read = sum(store.lastStageAttempt(stage).inputRecords() for stage in stages)
+        # A long session forgets stages that were skipped, first of all; they read nothing.
+        known = [stage for stage in stages if tracker.getStageInfo(stage) is not None]
+        read = sum(store.lastStageAttempt(stage).inputRecords() for stage in known)
         return value, len(jobs), read
 
     return run

@@ -21,6 +21,7 @@ from crisp_spark.errors import DataError, TrackingError
 from crisp_spark.flow import STEP_NAMES
 from crisp_spark.run import garbage, runner, score, status, tracked
 from crisp_spark.run.runner import RunSummary, StepEvent
+from crisp_spark.run.status import StepStatus
 from crisp_spark.run.steprun import Note
 from crisp_spark.spec.schema import editor_schema, packaged_schema, schema_text
 
@@ -415,6 +416,30 @@ class TestRun:
     def test_a_part_of_the_flow(self, crisp, flow, options, steps):
         assert crisp("run", *options)[0] == 0
         assert flow.steps == steps
+
+    @pytest.mark.parametrize(
+        ("options", "told"),
+        [
+            (["--from", "sweep"], "split: stale"),
+            (["--only", "report"], "split, sweep: stale"),
+            (["--only", "ingest"], ""),
+            (["--from", "sweep", "--run-id", "r1"], ""),
+            ([], ""),
+        ],
+    )
+    def test_a_part_that_builds_on_stale_steps_says_so(
+        self, crisp, flow, monkeypatch, options, told
+    ):
+        state = {"split": "stale", "sweep": "stale"}
+        found = [StepStatus(name, "p", state.get(name, "current")) for name in STEP_NAMES]
+        monkeypatch.setattr(status, "status_of", lambda _project: found)
+        code, _, err = crisp("run", *options)
+        assert code == 0
+        warned = [line for line in err.splitlines() if line.startswith("warning: ")]
+        assert [line.partition(" (")[0] for line in warned] == (
+            [f"warning: {told}"] if told else []
+        )
+        assert all("`crisp run` renews it" in line for line in warned)
 
     def test_a_part_without_decide_says_nothing_of_a_decision(self, crisp, flow):
         assert "decision" not in crisp("run", "--to", "ingest")[1]
