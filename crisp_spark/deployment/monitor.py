@@ -148,10 +148,14 @@ def _notes(labelled: int, limits: MonitoringSpec, drifts: Sequence[ColumnDrift])
         notes.append(f"Drift is judged from {limits.min_rows:,} rows on; there are fewer.")
     if limits.label_lag_days:
         notes.append(
-            f"Labels come {limits.label_lag_days} days late: "
+            f"Labels come {_counted(limits.label_lag_days, 'day')} late: "
             "the newest rows can be checked for drift, but not yet for quality."
         )
     return notes
+
+
+def _counted(amount: int, noun: str) -> str:
+    return f"{amount:,} {noun}" if amount == 1 else f"{amount:,} {noun}s"
 
 
 def judge_column(
@@ -240,8 +244,8 @@ def _drift_alarms(drifts: Sequence[ColumnDrift], limits: MonitoringSpec) -> list
             alarms.append(_alarm("missing", drift.column, more, limits.missing_limit, limits, text))
         if drift.unseen_count:
             text = (
-                f"{drift.column}: {drift.unseen_rows} rows with {drift.unseen_count} "
-                "values that the reference does not have"
+                f"{drift.column}: {_counted(drift.unseen_rows, 'row')} with "
+                f"{_counted(drift.unseen_count, 'value')} that the reference does not have"
             )
             alarm = _alarm("unseen", drift.column, float(drift.unseen_rows), 0.0, limits, text)
             alarms.append(alarm.model_copy(update={"severity": Verdict.WARN}))

@@ -177,6 +177,17 @@ def test_outcomes_without_words_are_read_out_from_their_numbers():
     assert "12 false positives, worth \u2212$36." in page
 
 
+def test_an_alarm_says_what_to_do_and_who_is_told():
+    monitor = made.monitor()
+    (first, *_) = monitor.alarms
+    alarm = first.model_copy(update={"text": "temp moved", "action": "look", "owner": "Ops & Co"})
+    page = checked({"monitor": monitor.model_copy(update={"alarms": [alarm]})})
+    assert "temp moved. What to do: look. Told: Ops &amp; Co." in page
+    silent = alarm.model_copy(update={"action": "", "owner": ""})
+    page = checked({"monitor": monitor.model_copy(update={"alarms": [silent]})})
+    assert "temp moved.</div>" in page
+
+
 def test_nothing_drifted_and_no_alarm_is_good_news():
     monitor = made.monitor()
     columns = [c.model_copy(update={"verdict": Verdict.PASS}) for c in monitor.columns]

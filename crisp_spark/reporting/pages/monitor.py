@@ -91,9 +91,8 @@ def _alarms(result: MonitorResult) -> Html | None:
         note(
             alarm.severity.value,
             sentence(alarm.text),
-            " ",
-            sentence(f"What to do: {alarm.action}") if alarm.action else None,
-            sentence(f" Told: {alarm.owner}") if alarm.owner else None,
+            *((" ", sentence(f"What to do: {alarm.action}")) if alarm.action else ()),
+            *((" ", sentence(f"Told: {alarm.owner}")) if alarm.owner else ()),
         )
         for alarm in result.alarms
     ]
