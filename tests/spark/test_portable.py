@@ -212,7 +212,8 @@ CORE = (
 
 WITHOUT_ONNX = (
     *("naive bayes", "complement", "bernoulli", "gaussian", "perceptron", "factor machine"),
-    *("one against the rest", "gamma", "probit", "survival", "isotonic", "factor regression"),
+    *("one against the rest", "lightgbm one against the rest"),
+    *("gamma", "probit", "survival", "isotonic", "factor regression"),
     *("k-means", "k-means by angle", "bisecting", "mixture"),
 )
 """Families that no graph is written for."""
