@@ -11,6 +11,7 @@ from __future__ import annotations
 # ruff: noqa: ANN001, ANN201
 import argparse
 import json
+import os
 import statistics
 import sys
 import tempfile
@@ -125,7 +126,7 @@ def draw(found, spark_version) -> None:
         place.grid(alpha=0.3)
         place.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     places.flat[0].legend(frameon=False)
-    figure.suptitle(f"Spark {spark_version}, 2 cores, medians", fontsize=9)
+    figure.suptitle(f"Spark {spark_version}, {os.cpu_count()} cores", fontsize=9)
     figure.savefig(PICTURE, metadata={"Date": None})
 
 
