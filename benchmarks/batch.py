@@ -19,6 +19,8 @@ import threading
 import time
 from pathlib import Path
 
+from measuring import resident_mb
+
 
 def input_rows(project_file: Path, rows: int, folder: str) -> None:
     """Write so many merged rows: those of the test split, again and again."""
@@ -42,26 +44,6 @@ def input_rows(project_file: Path, rows: int, folder: str) -> None:
     session.stop()
 
 
-def resident(pid: int) -> float:
-    """Return resident memory of a process and all below it, MiB."""
-    parents: dict[int, int] = {}
-    pages: dict[int, int] = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            parents[int(entry.name)] = int(
-                (entry / "stat").read_text().rpartition(")")[2].split()[1]
-            )
-            pages[int(entry.name)] = int((entry / "statm").read_text().split()[1])
-        except OSError:
-            continue
-    mine, grown = {pid}, True
-    while grown:
-        more = {child for child, parent in parents.items() if parent in mine} - mine
-        grown = bool(more)
-        mine |= more
-    return sum(pages.get(one, 0) for one in mine) * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
 def scored(project_file: Path, folder: str, output: str, heap: str) -> dict[str, float]:
     """Score in a new process; seconds, largest memory, rows."""
     command = [
@@ -75,7 +57,7 @@ def scored(project_file: Path, folder: str, output: str, heap: str) -> dict[str,
 
         def watch() -> None:
             while running.poll() is None:
-                peak[0] = max(peak[0], resident(running.pid))
+                peak[0] = max(peak[0], resident_mb(running.pid))
                 time.sleep(0.5)
 
         watcher = threading.Thread(target=watch)

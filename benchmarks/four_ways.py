@@ -24,19 +24,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import httpx
 import numpy as np
+from candidate import newest
 from serving_load import HOST, served
 
 from crisp_spark.aws.rollout.zips import function_zip
 from crisp_spark.deployment.portable_parity import ROW, held_rows, spark_frame
-from crisp_spark.deployment.score import contract_of, score_frame
-from crisp_spark.engine import tables
+from crisp_spark.deployment.score import score_frame
 from crisp_spark.engine.session import build_session
 from crisp_spark.modeling.labels import score_columns
 from crisp_spark.run.portable import make_portable
-from crisp_spark.run.score import _chosen, _load
-from crisp_spark.run.workspace import Workspace
 from crisp_spark.serving import load_bundle
-from crisp_spark.spec.load import load_project
 from tests.serving.emulator import running
 
 BATCH = 500
@@ -48,14 +45,7 @@ Answer = tuple[Any, float | None, Any, str]
 def by_spark(project_file: Path) -> tuple[bytes, list[dict[str, Any]], list[Answer]]:
     """Export the model and score the test split by Spark."""
     session = build_session("four-ways", master="local[2]")
-    project = load_project(project_file)
-    workspace = Workspace(project)
-    deployed, sweep = _chosen(workspace, "candidate")
-    contract = contract_of(deployed, project.spec.deployment.score)
-    held = tables.read_table(
-        workspace.objects, session, workspace.commits.current("split").tables["test"]
-    )
-    pipeline = _load(workspace, sweep)
+    _, pipeline, contract, held = newest(project_file, session)
     bundle = make_portable(pipeline, contract, held, rows=COMPARED).packed("flights", "1")
     rows = held_rows(held, contract.inputs, most=10**9)
     begun = time.perf_counter()

@@ -13,23 +13,31 @@ from typing import Any
 WALL, CPU, JOBS, READ = range(4)
 
 
-def cpu_seconds() -> float:
-    """CPU seconds of this process and all below it."""
-    ticks: dict[int, int] = {}
-    parents: dict[int, int] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            parents[int(entry.name)] = int(fields[1])
-            ticks[int(entry.name)] = sum(map(int, fields[11:15]))
-    mine, grown = {os.getpid()}, {os.getpid()}
+def family(pid: int) -> dict[int, list[str]]:
+    """Fields of ``/proc/PID/stat`` behind the name, of a process and all below it."""
+    known: dict[int, list[str]] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            known[int(entry.name)] = (entry / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+    mine, grown = {pid}, {pid}
     while grown:
-        grown = {pid for pid, parent in parents.items() if parent in mine and pid not in mine}
+        grown = {one for one, fields in known.items() if int(fields[1]) in mine} - mine
         mine |= grown
-    return sum(ticks.get(pid, 0) for pid in mine) / os.sysconf("SC_CLK_TCK")
+    return {one: known[one] for one in mine if one in known}
+
+
+def cpu_seconds() -> float:
+    """CPU seconds of this process and all below it (JVM, Python workers), ended ones included."""
+    ticks = sum(sum(map(int, fields[11:15])) for fields in family(os.getpid()).values())
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def resident_mb(pid: int) -> float:
+    """Resident memory of a process and all below it, MiB."""
+    pages = sum(int(fields[21]) for fields in family(pid).values())
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def rows_read(context: Any, jobs: list[int]) -> int:

@@ -18,6 +18,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from measuring import cpu_seconds
+
 CONF = {"spark.driver.memory": "6g", "spark.sql.shuffle.partitions": "4"}
 SMALL = 20_000
 WAYS = ("ours", "ours_counts", "local")
@@ -122,21 +124,6 @@ def differences(theirs: Mapping[int, Any], mine: Mapping[int, Any]) -> list[str]
         if not same:
             found.append(f"{number}: {theirs[number]} and {(holds, failed)}")
     return found
-
-
-def cpu_seconds() -> float:
-    """CPU time of this process and all below it (the JVM, Python workers), ended ones included."""
-    ticks, waiting, total = os.sysconf("SC_CLK_TCK"), [os.getpid()], 0.0
-    while waiting:
-        pid = waiting.pop()
-        try:
-            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-            total += sum(map(int, fields[11:15])) / ticks
-            for task in Path(f"/proc/{pid}/task").iterdir():
-                waiting += map(int, (task / "children").read_text().split())
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return total
 
 
 class Turns:

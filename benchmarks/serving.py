@@ -108,29 +108,18 @@ def python(code: str, *arguments: str) -> dict:
 def exported(project_file: Path, folder: Path) -> dict:
     """Export the newest candidate; returns where things lie and what the comparison found."""
     import mlflow.spark
+    from candidate import newest
 
     from crisp_spark.deployment.portable_parity import held_rows
-    from crisp_spark.deployment.score import contract_of
-    from crisp_spark.engine import tables
     from crisp_spark.engine.session import build_session
     from crisp_spark.run.portable import make_portable
-    from crisp_spark.run.score import _chosen, _load
-    from crisp_spark.run.workspace import Workspace
-    from crisp_spark.spec.load import load_project
 
     session = build_session("bench", master="local[2]")
-    project = load_project(project_file)
-    workspace = Workspace(project)
-    deployed, sweep = _chosen(workspace, "candidate")
-    contract = contract_of(deployed, project.spec.deployment.score)
-    held = tables.read_table(
-        workspace.objects, session, workspace.commits.current("split").tables["test"]
-    )
-    pipeline = _load(workspace, sweep)
+    name, pipeline, contract, held = newest(project_file, session)
     begun = time.perf_counter()
     made = make_portable(pipeline, contract, held, rows=10 * ROWS)
     seconds = time.perf_counter() - begun
-    (folder / "model.crisp.zip").write_bytes(made.packed(project.spec.project.name, "1"))
+    (folder / "model.crisp.zip").write_bytes(made.packed(name, "1"))
     rows = held_rows(held, contract.inputs, most=ROWS)
     (folder / "rows.json").write_text(json.dumps(rows, default=str))
     mlflow.spark.save_model(

@@ -19,10 +19,10 @@ import statistics
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from measuring import cpu_seconds
 from pyspark.ml import Pipeline
 from pyspark.ml.evaluation import BinaryClassificationEvaluator, RegressionEvaluator
 from pyspark.ml.feature import Imputer, VectorAssembler
@@ -117,25 +117,6 @@ def table(spark: Any, rows: int) -> Any:
     found = spark.createDataFrame(frame).repartition(2, "id").cache()
     found.count()
     return found
-
-
-def cpu_seconds() -> float:
-    """Return CPU seconds of this process and all below it (the JVM, Python workers)."""
-    parents, used = {}, {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (folder / "stat").read_text().rsplit(") ", 1)[1].split()
-        except OSError:
-            continue
-        pid = int(folder.name)
-        parents[pid] = int(fields[1])
-        used[pid] = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
-    mine = {os.getpid()}
-    while True:
-        more = {pid for pid, parent in parents.items() if parent in mine} - mine
-        if not more:
-            return sum(used.get(pid, 0.0) for pid in mine)
-        mine |= more
 
 
 def jobs_so_far(spark: Any) -> int:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from measuring import cpu_seconds
 from pyspark.ml import Pipeline
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.evaluation import BinaryClassificationEvaluator, RegressionEvaluator
@@ -154,21 +155,6 @@ def run_cross_validator(train: DataFrame, learner: str, points: Grid) -> tuple[F
         (point[model.regParam], point[model.elasticNetParam]): metric
         for point, metric in zip(grid, fitted.avgMetrics, strict=True)
     }, []
-
-
-def cpu_seconds() -> float:
-    """CPU time of this process and all below it, ended ones included."""
-    ticks, waiting, total = os.sysconf("SC_CLK_TCK"), [os.getpid()], 0.0
-    while waiting:
-        pid = waiting.pop()
-        try:
-            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-            total += sum(map(int, fields[11:15])) / ticks
-            for task in Path(f"/proc/{pid}/task").iterdir():
-                waiting += map(int, (task / "children").read_text().split())
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return total
 
 
 def measured(spark: SparkSession, call: Any, *args: Any) -> tuple[Any, dict[str, float]]:
