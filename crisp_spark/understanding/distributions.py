@@ -19,6 +19,8 @@ BINS = 30
 TOP = 20
 _SHAPES = 15
 _NARROW = 40
+# From here on whole numbers are no longer all there: one more may be the same number.
+_EXACT = 2.0**53
 _LONGEST_SHOWN = 120
 
 
@@ -94,10 +96,17 @@ def edges_of(low: float, high: float, *, whole: bool) -> list[float]:
     span = high - low
     if not math.isfinite(span):
         return []
+    if max(abs(low), abs(high)) >= _EXACT:
+        whole = False
     if whole and span <= _NARROW:
-        return [low + step for step in range(int(span) + 2)]
-    width = max(1.0, math.ceil(span / BINS)) if whole else span / BINS
-    edges = [low + step * width for step in range(math.ceil(span / width) + 1)]
+        edges = [low + step for step in range(int(span) + 2)]
+    elif whole:
+        width = max(1.0, math.ceil(span / BINS))
+        edges = [low + step * width for step in range(math.ceil(span / width) + 1)]
+    else:
+        # From the share of the way, not by a width: `span / (span / 30)` may round to more
+        # than 30, and a width between two neighbouring tiny numbers to zero.
+        edges = [*(low + span * (step / BINS) for step in range(BINS)), high]
     return edges if len(set(edges)) == len(edges) else [low, high]
 
 

@@ -16,7 +16,6 @@ from crisp_spark.understanding import profile_values
 from crisp_spark.understanding.profile import profile_table
 
 NAN, INF = float("nan"), float("inf")
-RNG = np.random.default_rng(11)
 ROWS = 3000
 
 
@@ -27,18 +26,19 @@ def source(**options):
 @pytest.fixture(scope="module")
 def visits():
     """Three thousand visits with everything that a column can be."""
-    signal = RNG.normal(size=ROWS)
+    rng = np.random.default_rng(11)
+    signal = rng.normal(size=ROWS)
     frame = pd.DataFrame(
         {
             "id": np.arange(ROWS),
-            "a.b c": np.round(RNG.gamma(2.0, 10.0, ROWS)),
-            "wide": RNG.normal(size=ROWS) * 1e6 + 5e6,
-            "město": RNG.choice(["Brno", "Praha", "Žďár"], ROWS),
+            "a.b c": np.round(rng.gamma(2.0, 10.0, ROWS)),
+            "wide": rng.normal(size=ROWS) * 1e6 + 5e6,
+            "město": rng.choice(["Brno", "Praha", "Žďár"], ROWS),
             "plate": [f"N{n % 700:03d}AB" for n in range(ROWS)],
             "note": [f"visit number {n} of the week" for n in range(ROWS)],
             "day": pd.to_datetime("2024-01-01") + pd.to_timedelta(np.arange(ROWS) % 60, "D"),
             "signal": signal,
-            "late": signal + RNG.normal(size=ROWS) * 0.05,
+            "late": signal + rng.normal(size=ROWS) * 0.05,
             "mail": [f"u{n % 900}@mail.cz" for n in range(ROWS)],
         }
     )
@@ -227,7 +227,9 @@ def test_many_values_are_measured_without_counting_each(spark, monkeypatch):
     monkeypatch.setattr(profile_values, "_MOST", 50)
     monkeypatch.setattr(profile_values, "_BUDGET", 0)
     monkeypatch.setattr(profile_values, "_FEWEST", 50)
-    values = np.concatenate([RNG.normal(100, 15, 1994), [NAN, INF, -INF, 0.0, -3.0, 1e9]])
+    values = np.concatenate(
+        [np.random.default_rng(12).normal(100, 15, 1994), [NAN, INF, -INF, 0.0, -3.0, 1e9]]
+    )
     texts = [f" w{n % 777}" if n % 2 else "heavy hitter" for n in range(2000)]
     moments = [datetime(2024, 1, 1, n % 24, n % 60, tzinfo=UTC) for n in range(2000)]
     df = spark.createDataFrame(

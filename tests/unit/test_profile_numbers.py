@@ -7,6 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from scipy import stats
 
 from crisp_spark.results.profile import Power, SemanticType
@@ -19,6 +21,7 @@ from crisp_spark.understanding.associations import (
     ranks,
 )
 from crisp_spark.understanding.distributions import (
+    BINS,
     bars,
     edges_of,
     histogram_of,
@@ -39,7 +42,11 @@ from crisp_spark.understanding.profile_columns import Family
 from crisp_spark.understanding.semantic import semantic_type
 from crisp_spark.understanding.text_shapes import count_shapes, form_of, masked, shape
 
-RNG = np.random.default_rng(7)
+
+@pytest.fixture
+def rng():
+    """Random numbers that do not depend on which tests ran before."""
+    return np.random.default_rng(7)
 
 
 def counted(values):
@@ -47,8 +54,8 @@ def counted(values):
     return found, counts
 
 
-def test_statistics_from_value_counts_equal_pandas_and_scipy():
-    values = np.round(RNG.gamma(2.0, 10.0, 5000), 0)
+def test_statistics_from_value_counts_equal_pandas_and_scipy(rng):
+    values = np.round(rng.gamma(2.0, 10.0, 5000), 0)
     found = numbers_of(*counted(values))
     series = pd.Series(values)
     assert found.mean == pytest.approx(series.mean(), rel=1e-12)
@@ -79,8 +86,8 @@ def test_statistics_of_next_to_nothing(values, std):
     assert found.mean == (5.0 if values else None)
 
 
-def test_histogram_holds_every_value_once():
-    values = np.round(RNG.lognormal(3, 1.5, 20_000), 1)
+def test_histogram_holds_every_value_once(rng):
+    values = np.round(rng.lognormal(3, 1.5, 20_000), 1)
     found = histogram_of(*counted(values))
     assert sum(one.rows for one in found) == len(values)
     assert found[0].low == values.min()
@@ -89,6 +96,22 @@ def test_histogram_holds_every_value_once():
     for one in found[:-1]:
         assert one.rows == ((values >= one.low) & (values < one.high)).sum()
     assert all(before.high == after.low for before, after in pairwise(found))
+
+
+@given(st.floats(-1e300, 1e300), st.floats(0, 1e300), st.booleans())
+@example(0.0, 138.9 - 0.4, False).via("its thirtieth goes more than thirty times into it")
+@example(0.0, 5e-324, False).via("a thirtieth of the smallest number is zero")
+def test_edges_reach_from_end_to_end_in_no_more_bars_than_asked_for(low, span, whole):
+    if whole:
+        low, span = np.floor(low), np.floor(span)
+    edges = edges_of(low, low + span, whole=whole)
+    if not low + span > low:
+        assert edges == []
+        return
+    assert edges[0] == low
+    assert edges[-1] >= low + span
+    assert len(edges) <= (42 if whole else BINS + 1)
+    assert sorted(set(edges)) == edges
 
 
 def test_histogram_of_small_whole_numbers_has_a_bar_for_each():
@@ -125,8 +148,8 @@ def test_text_statistics():
     assert found.patterns[0].value == "aaaa"
 
 
-def test_ranks_and_correlations_equal_pandas_also_with_gaps():
-    frame = pd.DataFrame(RNG.normal(size=(300, 4)), columns=list("abcd"))
+def test_ranks_and_correlations_equal_pandas_also_with_gaps(rng):
+    frame = pd.DataFrame(rng.normal(size=(300, 4)), columns=list("abcd"))
     frame["b"] += 2 * frame["a"]
     frame["c"] = (frame["a"] > 0) * 1.0
     frame["big"] = frame["a"] * 1e12 + 1e15
@@ -142,9 +165,9 @@ def test_ranks_and_correlations_equal_pandas_also_with_gaps():
     assert ranks(np.array([2.0, 1.0, 2.0, np.nan]))[:3].tolist() == [2.5, 1.0, 2.5]
 
 
-def test_cramers_v_equals_its_formula():
-    left = RNG.choice(["a", "b", "c"], 2000)
-    right = np.where(RNG.random(2000) < 0.7, left, RNG.choice(["a", "b", "c"], 2000))
+def test_cramers_v_equals_its_formula(rng):
+    left = rng.choice(["a", "b", "c"], 2000)
+    right = np.where(rng.random(2000) < 0.7, left, rng.choice(["a", "b", "c"], 2000))
     table = pd.crosstab(left, right).to_numpy()
     chi = stats.chi2_contingency(table, correction=False).statistic
     rows = table.sum()
@@ -154,14 +177,14 @@ def test_cramers_v_equals_its_formula():
     assert known == 2000
     assert value == pytest.approx((phi / (side - 1)) ** 0.5, rel=1e-12)
     noise = cramers_v(
-        encode(left.astype(object)), encode(RNG.choice(["x", "y"], 2000).astype(object))
+        encode(left.astype(object)), encode(rng.choice(["x", "y"], 2000).astype(object))
     )
     assert noise[0] < 0.06
 
 
-def test_correlation_ratio_equals_the_share_of_variance_between_groups():
-    groups = RNG.choice(["a", "b", "c"], 500).astype(object)
-    values = RNG.normal(size=500) + 2.0 * (groups == "a")
+def test_correlation_ratio_equals_the_share_of_variance_between_groups(rng):
+    groups = rng.choice(["a", "b", "c"], 500).astype(object)
+    values = rng.normal(size=500) + 2.0 * (groups == "a")
     series = pd.Series(values)
     between = sum(
         len(part) * (part.mean() - series.mean()) ** 2 for _, part in series.groupby(groups)
@@ -173,12 +196,12 @@ def test_correlation_ratio_equals_the_share_of_variance_between_groups():
     assert correlation_ratio(encode(groups), np.full(500, 4.0))[0] is None
 
 
-def test_associations_cover_every_pair_once():
-    numbers = {"x": RNG.normal(size=100), "y": RNG.normal(size=100)}
+def test_associations_cover_every_pair_once(rng):
+    numbers = {"x": rng.normal(size=100), "y": rng.normal(size=100)}
     numbers["y"] += numbers["x"]
     categories = {
         "k": encode(np.where(numbers["x"] > 0, "p", "n").astype(object)),
-        "m": encode(RNG.choice(["u", "v"], 100).astype(object)),
+        "m": encode(rng.choice(["u", "v"], 100).astype(object)),
     }
     found = associations(numbers, categories)
     assert {(one.left, one.right, one.measure) for one in found if abs(one.value) >= 0} >= {
@@ -197,39 +220,39 @@ def test_encode_orders_by_frequency_and_folds_the_rest():
     assert encode(values, 2).codes.tolist() == [0, 0, 1, 1, -1, 1]
 
 
-def test_roc_auc_equals_the_rank_statistic():
-    score, positive = np.round(RNG.normal(size=500), 1), RNG.random(500) < 0.3
+def test_roc_auc_equals_the_rank_statistic(rng):
+    score, positive = np.round(rng.normal(size=500), 1), rng.random(500) < 0.3
     pairs = score[positive][:, None] - score[~positive][None, :]
     assert roc_auc(score, positive) == pytest.approx(((pairs > 0) + 0.5 * (pairs == 0)).mean())
     assert roc_auc(score, np.zeros(500, dtype=bool)) is None
 
 
-def test_mutual_information_of_copies_and_of_strangers():
-    codes = RNG.integers(0, 4, 5000)
+def test_mutual_information_of_copies_and_of_strangers(rng):
+    codes = rng.integers(0, 4, 5000)
     information, share = mutual_information(codes, codes)
     assert information == pytest.approx(stats.entropy(np.bincount(codes)), abs=0.01)
     assert share == pytest.approx(1.0, abs=0.01)
-    assert mutual_information(codes, RNG.integers(0, 3, 5000))[0] < 0.002
+    assert mutual_information(codes, rng.integers(0, 3, 5000))[0] < 0.002
 
 
-def test_rare_levels_do_not_look_strong():
-    many = levels_of(RNG.integers(0, 1500, 4000).astype(str).astype(object))
-    target = (RNG.random(4000) < 0.3).astype(float)
+def test_rare_levels_do_not_look_strong(rng):
+    many = levels_of(rng.integers(0, 1500, 4000).astype(str).astype(object))
+    target = (rng.random(4000) < 0.3).astype(float)
     area = roc_auc(out_of_fold_means(many, target), target > 0)
     assert 0.45 < area < 0.55
 
 
-def test_bins_keep_few_values_apart_and_put_missing_last():
+def test_bins_keep_few_values_apart_and_put_missing_last(rng):
     assert bins_of(np.array([1.0, 2.0, np.nan, 1.0])).tolist() == [0, 1, 2, 0]
-    codes = bins_of(np.append(RNG.normal(size=1000), np.nan))
+    codes = bins_of(np.append(rng.normal(size=1000), np.nan))
     assert np.bincount(codes)[:-1].min() >= 19
     assert codes[-1] == codes.max()
 
 
 @pytest.mark.parametrize("problem", ["binary", "multiclass", "regression"])
-def test_power_finds_the_copy_and_not_the_noise(problem):
+def test_power_finds_the_copy_and_not_the_noise(problem, rng):
     rows = 3000
-    signal, noise = RNG.normal(size=rows), RNG.normal(size=rows)
+    signal, noise = rng.normal(size=rows), rng.normal(size=rows)
     known = np.ones(rows, dtype=bool)
     known[:100] = False
     values = {
