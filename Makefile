@@ -33,11 +33,15 @@ demo: setup ## run the whole flow on 336,776 real flights
 	$(BIN)/crisp run --project $(DEMO)/crisp.yml
 
 test: setup ## the tests on Spark 4.1.1
-	$(PYTEST) -n 2 tests/unit tests/architecture tests/aws tests/serving
+	$(PYTEST) -n 2 -p no:randomly tests/unit tests/architecture tests/aws tests/serving
 	$(PYTEST) $(BY_FILE) $(QUICK) tests/spark tests/e2e tests/browser tests/cluster/test_spark_submit.py
 
 test-fast: setup ## the tests that need no Spark
 	$(PYTEST) -n 2 tests/unit tests/architecture
+
+.PHONY: test-random
+test-random: setup ## those again in another order, with random examples: what no fixed run finds
+	CRISP_HYPOTHESIS=searching $(PYTEST) -n 2 tests/unit tests/aws tests/serving
 
 test-slow: setup ## every family, every kind of problem, layouts, kills: what `make test` leaves out
 	$(PYTEST) $(BY_FILE) -m "slow and not long" tests/spark tests/e2e tests/cluster/test_spark_submit.py
