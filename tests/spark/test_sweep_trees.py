@@ -22,74 +22,20 @@ from crisp_spark.modeling.engines.sharing import ForestPrefixEngine, SharingEngi
 from crisp_spark.modeling.estimators import BuildContext, build_estimator
 from crisp_spark.modeling.executing import carry_out, run_groups
 from crisp_spark.modeling.features import FeaturePlan
-from crisp_spark.modeling.folds import FoldPlan
-from crisp_spark.modeling.formatting import InputFacts
-from crisp_spark.modeling.groups import SweepData, Work, plan_groups
+from crisp_spark.modeling.groups import SweepData, plan_groups
 from crisp_spark.modeling.planning import SweepTask
-from crisp_spark.modeling.preparing import Prepared
-from crisp_spark.modeling.search import plan_trials
 from crisp_spark.modeling.sweep import run_sweep
-from crisp_spark.modeling.trials import TrialTask, fit_trial, score_validation
+from crisp_spark.modeling.trials import fit_trial, score_validation
 from crisp_spark.spec.business import MiningGoal
-from crisp_spark.spec.estimators import estimator
-from crisp_spark.spec.modeling import Family, ModelingSpec, Search
+from crisp_spark.spec.modeling import ModelingSpec
+from tests.spark.fold_cases import FOLD, SLOTS, Folds, predictions, trials_of
 
 pytestmark = pytest.mark.slow
-
-SLOTS = 5
-FOLD = FoldPlan(0, (1,))
 
 
 @pytest.fixture(autouse=True)
 def _session(spark):
     """Clean up after each test."""
-
-
-def table(spark, problem):
-    rng = np.random.default_rng(3)
-    x = rng.normal(size=(500, SLOTS)).round(2)
-    pull = x[:, 0] + x[:, 1] ** 2 + rng.normal(size=500) * 0.7
-    label = {
-        "binary": (pull > 1).astype(float),
-        "multiclass": np.digitize(pull, [0.5, 1.5]).astype(float),
-        "regression": pull.round(3),
-    }[problem]
-    rows = [(Vectors.dense(a), float(b)) for a, b in zip(x, label, strict=True)]
-    return spark.createDataFrame(rows, ["features", "_crisp_label"]).repartition(2)
-
-
-class Folds:
-    """One fold, prepared."""
-
-    share = 1.0
-
-    def __init__(self, spark, problem):
-        self.rows = table(spark, problem).cache()
-        train, validation = self.rows.limit(350).cache(), self.rows.limit(500).cache()
-        classes = {"binary": 2, "multiclass": 3}.get(problem, 0)
-        counts = dict.fromkeys(map(float, range(classes)), 9) if classes else None
-        facts = InputFacts(
-            np.zeros(SLOTS),
-            np.ones(SLOTS),
-            tuple("abcde"),
-            class_counts=counts,
-            class_count=classes,
-        )
-        self.prepared = Prepared((), (), train, validation, facts, None, 350, 500, {}, 0.0)
-        self.task = TrialTask(problem, "rmse" if not classes else "accuracy", classes or 2, seed=7)
-        self.work = Work(self, (FOLD,), self.task)
-        self.data = SweepData(problem, classes or 2, 500, SLOTS, 0, False, 1)
-
-    def fold(self, _plan, **_):
-        return self.prepared
-
-    def all_folds(self, plans, _threads):
-        return [self.prepared for _ in plans]
-
-
-def trials_of(problem, kind, params):
-    family = Family(kind=kind, params=params)
-    return plan_trials([(family, estimator(kind, problem))], Search(), seed=1)
 
 
 SHARED = [
@@ -198,13 +144,6 @@ def test_the_histogram_engine_grows_the_trees_of_mllib(spark, tmp_path, problem,
     assert predictions(loaded, folds) == predictions(ours, folds)
     final = engine.fit(trials[-1], folds.prepared, folds.task).stages[0]
     assert predictions(final, folds) == predictions(ours, folds)
-
-
-def predictions(model, folds):
-    scored = model.transform(folds.prepared.validation)
-    column = "probability" if folds.task.problem == "binary" else "prediction"
-    found = [row[0] for row in scored.select(column).collect()]
-    return [float(v[1]) for v in found] if column == "probability" else found
 
 
 def coded(spark, problem, *, one_hot):
@@ -331,7 +270,7 @@ def test_a_fast_sweep_ends_with_a_model_of_mllib_and_says_what_is_equivalent(spa
     assert result.plan.mode == "fast"
     assert {t.family: (t.engine, t.label) for t in result.trials} == {
         "gradient_boosting": ("histogram", "equivalent"),
-        "random_forest": ("mllib-prefix", "equivalent"),
+        "random_forest": ("histogram-forest", "equivalent"),
     }
     assert result.winner.family == "gradient_boosting"
     outcome.model.write().save(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -82,8 +83,21 @@ def _codes(at: int, categories: Any) -> Floats:
     return np.array([_HALF] * (arity - 1))
 
 
-def binned_fold(boosting: Estimator[Any], prepared: Prepared, column: str) -> tuple[Any, ...]:
-    """Return the block of a fold and the upper ends of its bins.
+@dataclass(frozen=True)
+class Case:
+    """A fold as bins.
+
+    Attributes:
+        block: Its rows, as a broadcast variable that holds a :class:`Block`.
+        thresholds: Upper ends of the bins of each slot.
+    """
+
+    block: Any
+    thresholds: list[Floats]
+
+
+def binned_fold(boosting: Estimator[Any], prepared: Prepared, column: str) -> Case:
+    """Return a fold as bins.
 
     Jobs: those of the candidates, and one for the rows.
 
@@ -100,7 +114,8 @@ def binned_fold(boosting: Estimator[Any], prepared: Prepared, column: str) -> tu
     (bins, label), *rest = _collected(frames, column, thresholds)
     scored_bins, scored_label = rest[0] if rest else _binned([], thresholds)
     tops = np.array([ends.size for ends in thresholds], dtype=np.int64)
-    return Block(uuid4().hex, bins, label, tops, scored_bins, scored_label), thresholds
+    block = Block(uuid4().hex, bins, label, tops, scored_bins, scored_label)
+    return Case(prepared.train.sparkSession.sparkContext.broadcast(block), thresholds)
 
 
 _Binned = tuple[np.ndarray[Any, np.dtype[np.uint8]], "Floats"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crisp_spark.errors import SpecError
-from crisp_spark.modeling.engines.histogram import HistogramEngine, check_installed
+from crisp_spark.modeling.engines.histogram import BinnedFolds, HistogramEngine, check_installed
+from crisp_spark.modeling.engines.histogram_forest import HistogramForestEngine
 from crisp_spark.modeling.engines.library import LibraryEngine
 from crisp_spark.modeling.engines.linear import LinearEngine
 from crisp_spark.modeling.engines.memory import task_megabytes
@@ -16,6 +17,9 @@ from crisp_spark.modeling.installed import missing_libraries
 
 if TYPE_CHECKING:
     from crisp_spark.spec.modeling import ModelingSpec
+
+HISTOGRAM_KINDS = frozenset({"gradient_boosting", "random_forest", "decision_tree"})
+"""Families that ``mode: fast`` grows on bins."""
 
 
 def engines_for(spec: ModelingSpec) -> tuple[Engine, ...]:
@@ -37,9 +41,10 @@ def engines_for(spec: ModelingSpec) -> tuple[Engine, ...]:
     if spec.search.mode == "exact":
         return exact
     # Without families, every learner of the problem is tried.
-    if not spec.families or any(one.kind == "gradient_boosting" for one in spec.families):
+    if not spec.families or any(one.kind in HISTOGRAM_KINDS for one in spec.families):
         check_installed()
-    return (HistogramEngine(), ForestPrefixEngine(), *exact)
+    bins = BinnedFolds()
+    return (HistogramEngine(bins), HistogramForestEngine(bins), ForestPrefixEngine(), *exact)
 
 
 def measured(work: Work, spec: ModelingSpec) -> SweepData:

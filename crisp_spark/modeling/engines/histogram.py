@@ -1,7 +1,7 @@
 """Gradient boosting of ``mode: fast``: one model and fold per Spark task, on bins of one byte.
 
 The fold is binned by MLlib's own rule once, sent to the tasks, and a model grown in each by
-:mod:`crisp_spark.modeling.engines.kernel`; its prefixes are scored in the same task. The trees are
+:mod:`crisp_spark.modeling.engines.boosted`; its prefixes are scored in the same task. The trees are
 MLlib's up to ties between equally good splits, so the label is ``equivalent``. What is kept is
 converted into MLlib's own model class.
 """
@@ -11,13 +11,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.util import find_spec
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from crisp_spark.errors import SpecError
-from crisp_spark.modeling.engines.bins import binned_fold, megabytes
-from crisp_spark.modeling.engines.kernel import Boosted, Growth, boost, nodes_of
+from crisp_spark.modeling.engines.bins import Case, binned_fold, megabytes
+from crisp_spark.modeling.engines.boosted import Growth, boost
+from crisp_spark.modeling.engines.kernel import Block, nodes_of
 from crisp_spark.modeling.engines.nodes import build_model
 from crisp_spark.modeling.engines.sharing import fit_key, largest, setting, valid
 from crisp_spark.modeling.estimators import BuildContext, build_estimator
@@ -31,6 +33,7 @@ from crisp_spark.modeling.trials import (
     TrialTask,
     measured_outcome,
 )
+from crisp_spark.spec.estimators import estimator
 
 if TYPE_CHECKING:
     from pyspark.ml.base import Estimator
@@ -38,15 +41,16 @@ if TYPE_CHECKING:
     from crisp_spark.modeling.preparing import Prepared
     from crisp_spark.modeling.search import PlannedTrial
 
-_ROUTES = ("maxMemoryInMB", "cacheNodeIds", "checkpointInterval")
+ROUTES = ("maxMemoryInMB", "cacheNodeIds", "checkpointInterval")
 """How MLlib goes about it, not what comes out."""
 _SERVED = {
     *("maxIter", "maxDepth", "maxBins", "minInstancesPerNode", "minInfoGain", "stepSize", "seed"),
-    *_ROUTES,
+    *ROUTES,
 }
-_MOST_BINS = 256
-_DEEPEST = 12
+MOST_BINS = 256
+DEEPEST = 12
 _TASKS_PER_CORE = 3
+Grown = TypeVar("Grown")
 
 
 def check_installed() -> None:
@@ -62,22 +66,70 @@ def check_installed() -> None:
         )
 
 
-class HistogramEngine:
-    """Serves gradient boosting on numbers, where a binned fold fits the memory of a task."""
-
-    name = "histogram"
+class BinnedFolds:
+    """Folds as bins, each made once for all engines and settings that ask for the same bins."""
 
     def __init__(self) -> None:
-        """Start without binned folds."""
-        self.at_once = 1
-        self._blocks: dict[tuple[int, int, int], tuple[Any, ...]] = {}
+        """Start without any."""
+        self._cases: dict[tuple[int, int, int], tuple[Case, Prepared]] = {}
         self._locks: dict[tuple[int, int, int], threading.Lock] = {}
         self._lock = threading.Lock()
 
+    def all(self, trial: PlannedTrial, work: Work) -> list[Case]:
+        """Return all folds, for the bins of a trial. Jobs: those of binning, once."""
+        folds = [work.preparation.fold(fold) for fold in work.folds]
+        # Binning is a few short jobs a fold, which alone leave most cores idle.
+        with ThreadPoolExecutor(max_workers=max(1, work.task.parallelism)) as pool:
+            return list(pool.map(lambda fold: self.one(trial, fold, work.task), folds))
+
+    def one(self, trial: PlannedTrial, prepared: Prepared, task: TrialTask) -> Case:
+        """Return a fold, for the bins of a trial."""
+        learner = _candidates_of(trial, prepared, task)
+        name = id(prepared), learner.getOrDefault("maxBins"), learner.getOrDefault("seed")
+        with self._lock:
+            own = self._locks.setdefault(name, threading.Lock())
+        with own:
+            if name not in self._cases:
+                # The fold is kept, so that its identity stays its own.
+                self._cases[name] = binned_fold(learner, prepared, FEATURES), prepared
+            return self._cases[name][0]
+
+
+def at_once(data: SweepData) -> int:
+    """Return how many groups, of a task for each fold, keep all cores busy."""
+    return max(1, ceil(_TASKS_PER_CORE * data.cores / max(data.folds, 1)))
+
+
+def refused(data: SweepData) -> bool:
+    """Say whether the tables of a sweep cannot be grown on as bins, or should not."""
+    return (
+        data.mode != "fast"
+        or data.problem not in ("binary", "regression")
+        # MLlib orders unordered codes anew in every node.
+        or data.arity > 0
+        or data.weighted
+        or megabytes(data.rows, data.slots) > data.task_mb
+    )
+
+
+class HistogramEngine:
+    """Serves gradient boosting on numbers, where a binned fold fits the memory of a task.
+
+    Args:
+        bins: Folds as bins, shared with other engines.
+    """
+
+    name = "histogram"
+
+    def __init__(self, bins: BinnedFolds | None = None) -> None:
+        """Start without binned folds, or with those of others."""
+        self.at_once = 1
+        self._bins = bins or BinnedFolds()
+
     def take(self, trials: Sequence[PlannedTrial], data: SweepData) -> Sequence[FitGroup]:
         """Take boosted trees, grouped by fit; the others are left to MLlib."""
-        self.at_once = max(1, ceil(_TASKS_PER_CORE * data.cores / max(data.folds, 1)))
-        if data.mode != "fast" or self._refused(data):
+        self.at_once = at_once(data)
+        if refused(data):
             return []
         found: dict[str, list[PlannedTrial]] = {}
         for trial in trials:
@@ -95,25 +147,14 @@ class HistogramEngine:
             for members in found.values()
         ]
 
-    def _refused(self, data: SweepData) -> bool:
-        return (
-            data.problem not in ("binary", "regression")
-            # MLlib orders unordered codes anew in every node.
-            or data.arity > 0
-            or data.weighted
-            or megabytes(data.rows, data.slots) > data.task_mb
-        )
-
     def run(self, group: FitGroup, work: Work) -> Sequence[TrialOutcome]:
         """Grow one model on every fold, a task each. Jobs: one, and those of binning, once."""
         watch, top = Stopwatch(trials=len(group.trials)), largest(group.trials)
         counts = [int(setting(trial, "maxIter")) for trial in group.trials]
         folds = [work.preparation.fold(fold) for fold in work.folds]
-        # Binning is a few short jobs a fold, which alone leave most cores idle.
-        with ThreadPoolExecutor(max_workers=max(1, work.task.parallelism)) as pool:
-            cases = list(pool.map(lambda fold: self._case(top, fold, work.task), folds))
+        cases = self._bins.all(top, work)
         growth = _growth(top, work.task)
-        boosted = _in_tasks(folds[0], [case[0] for case in cases], growth, counts)
+        boosted = in_tasks(folds[0], cases, partial(boost, growth=growth, counts=counts))
 
         def models(count: int, trial: PlannedTrial) -> Mapping[int, FittedTrial]:
             makers = {
@@ -137,23 +178,10 @@ class HistogramEngine:
 
     def fit(self, trial: PlannedTrial, prepared: Prepared, task: TrialTask) -> FittedTrial:
         """Grow one model in one task and convert it. Jobs: one, and those of binning."""
-        case = self._case(trial, prepared, task)
-        (found,) = _in_tasks(prepared, [case[0]], _growth(trial, task), [])
+        case = self._bins.one(trial, prepared, task)
+        growth = _growth(trial, task)
+        (found,) = in_tasks(prepared, [case], partial(boost, growth=growth, counts=[]))
         return _maker(trial, prepared, case, found.trees, task)()
-
-    def _case(self, trial: PlannedTrial, prepared: Prepared, task: TrialTask) -> tuple[Any, ...]:
-        """Return the broadcast block of a fold and its thresholds, binned once per setting."""
-        learner = _learner(trial, prepared, task)
-        name = id(prepared), learner.getOrDefault("maxBins"), learner.getOrDefault("seed")
-        with self._lock:
-            own = self._locks.setdefault(name, threading.Lock())
-        with own:
-            if name not in self._blocks:
-                block, thresholds = binned_fold(learner, prepared, FEATURES)
-                context = prepared.train.sparkSession.sparkContext
-                # The fold is kept, so that its identity stays its own.
-                self._blocks[name] = context.broadcast(block), thresholds, prepared
-            return self._blocks[name]
 
 
 class OnDemand(Mapping[int, FittedTrial]):
@@ -183,8 +211,8 @@ def _serves(trial: PlannedTrial) -> bool:
         and valid(trial)
         and set(params) <= _SERVED
         and trial.family.standardize != "yes"
-        and int(setting(trial, "maxDepth")) <= _DEEPEST
-        and 2 <= int(params.get("maxBins", 32)) <= _MOST_BINS  # noqa: PLR2004
+        and int(setting(trial, "maxDepth")) <= DEEPEST
+        and 2 <= int(params.get("maxBins", 32)) <= MOST_BINS  # noqa: PLR2004
         and int(params.get("minInstancesPerNode", 1)) >= 1
         and 0 < float(params.get("stepSize", 0.1)) <= 1
     )
@@ -213,20 +241,29 @@ def _growth(trial: PlannedTrial, task: TrialTask) -> Growth:
     )
 
 
-def _in_tasks(
-    prepared: Prepared, blocks: Sequence[Any], growth: Growth, counts: Sequence[int]
-) -> list[Boosted]:
-    """Grow one model per block, each in a task of one job. Jobs: one."""
+def _candidates_of(trial: PlannedTrial, prepared: Prepared, task: TrialTask) -> Any:
+    """Return a learner that draws the candidates of splits of a trial, whatever its family."""
+    formatted = format_trial(trial, prepared.facts, FEATURES)
+    own = {name: value for name, value in formatted.params.items() if name in ("maxBins", "seed")}
+    context = BuildContext(problem=task.problem, width=prepared.facts.width, seed=task.seed)
+    return build_estimator(estimator("gradient_boosting", task.problem), own, context)
+
+
+def in_tasks(
+    prepared: Prepared, cases: Sequence[Case], grow: Callable[[Block], Grown]
+) -> list[Grown]:
+    """Grow one model on each fold, each in a task of one job. Jobs: one."""
     context = prepared.train.sparkSession.sparkContext
+    blocks = [case.block for case in cases]
     numbers = context.parallelize(range(len(blocks)), len(blocks))
-    found: list[Boosted] = numbers.map(lambda at: boost(blocks[at].value, growth, counts)).collect()
+    found: list[Grown] = numbers.map(lambda at: grow(blocks[at].value)).collect()
     return found
 
 
 def _maker(
     trial: PlannedTrial,
     prepared: Prepared,
-    case: tuple[Any, ...],
+    case: Case,
     trees: Sequence[Any],
     task: TrialTask,
 ) -> Callable[[], FittedTrial]:
@@ -237,7 +274,7 @@ def _maker(
         model = build_model(
             learner,
             name,
-            [nodes_of(tree, case[1]) for tree in trees],
+            [nodes_of(tree, case.thresholds) for tree in trees],
             slots=prepared.facts.width,
             weights=[1.0, *[step] * (len(trees) - 1)],
         )

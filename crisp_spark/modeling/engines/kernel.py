@@ -1,32 +1,26 @@
-"""Boosted trees on bins of one byte: MLlib's algorithm, with LightGBM looking for the splits.
+"""Trees on bins of one byte, grown as MLlib grows them, with LightGBM looking for the splits.
 
-MLlib's gradient boosting: the first tree is grown on the labels (-1 and 1 for classes) and counts
-once, each later one on ``4y / (1 + exp(2yF))`` (classes) or ``2(y - F)`` (numbers) and counts
-``stepSize`` times; splits by the gain of variance, leaves are means, growth is level by level to
-``maxDepth``. Greedy growth with room for 2^depth leaves ends at the same tree. Splits are found on
-float32 gradients; leaf means, gains and scores are computed here in float64.
+MLlib's trees of numbers: splits by the gain of variance, leaves are means, growth is level by level
+to ``maxDepth``. Greedy growth with room for 2^depth leaves ends at the same tree. Splits are found
+on float32 sums; leaf means and gains are computed here in float64.
 
 This module runs inside Spark tasks: it imports nothing of Spark.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from crisp_spark.modeling.metrics import Metrics, Scored, metrics_of
-
-if TYPE_CHECKING:
-    from crisp_spark.spec.business import OutcomeValues
 
 Floats = NDArray[np.float64]
 Bins = NDArray[np.uint8]
 MOST_BINS = 255
 _CACHED_SETS = 4
+_HALF = 0.5
 
 
 @dataclass(frozen=True)
@@ -48,29 +42,6 @@ class Block:
     tops: NDArray[np.int64]
     scored_bins: Bins
     scored_label: Floats
-
-
-@dataclass(frozen=True)
-class Growth:
-    """How a boosted model grows.
-
-    Attributes:
-        problem: binary or regression.
-        trees: Number of trees.
-        depth: Largest depth.
-        step: Weight of all trees but the first.
-        min_rows: Fewest rows of a child.
-        min_gain: Least gain of variance.
-        values: What outcomes are worth, for metrics in money.
-    """
-
-    problem: str
-    trees: int
-    depth: int
-    step: float
-    min_rows: int
-    min_gain: float
-    values: OutcomeValues | None = None
 
 
 @dataclass(frozen=True)
@@ -143,67 +114,83 @@ def _data_set(block: Block) -> Any:
     return found
 
 
-def first_residual(label: Floats, problem: str) -> Floats:
-    """Return what the first tree is grown on."""
-    return 2 * label - 1 if problem == "binary" else label
+@dataclass(frozen=True)
+class Limits:
+    """Where the growth of a tree ends.
+
+    Attributes:
+        depth: Largest depth.
+        min_rows: Fewest rows of a child; a row drawn twice counts twice.
+        min_gain: Least gain of variance.
+        slots: Share of the slots that each split chooses from, drawn anew for each.
+        seed: Seed of these draws.
+    """
+
+    depth: int
+    min_rows: int
+    min_gain: float
+    slots: float = 1.0
+    seed: int = 0
 
 
-def residual(label: Floats, margin: Floats, problem: str) -> Floats:
-    """Return what a later tree is grown on: minus MLlib's gradient of the loss."""
-    if problem != "binary":
-        return 2 * (label - margin)
-    sign = 2 * label - 1
-    return np.asarray(4 * sign / (1 + np.exp(2 * sign * margin)))
+class Grower:
+    """Grows trees on a block, one after the other.
 
+    Args:
+        block: Binned rows.
+        limits: Where growth ends.
+        drawn: Whether rows will count more than once, or not at all.
+    """
 
-class Forest:
-    """Grows one tree after the other on a block."""
-
-    def __init__(self, block: Block, growth: Growth) -> None:
+    def __init__(self, block: Block, limits: Limits, *, drawn: bool = False) -> None:
         """Set up the search for splits."""
         import lightgbm
 
-        self.block, self.growth = block, growth
-        self.target = first_residual(block.label, growth.problem)
+        self.block, self.limits = block, limits
         self.present = [
             np.flatnonzero(np.bincount(top - row))
             for top, row in zip(block.tops, block.bins, strict=True)
         ]
         own = {
             "objective": "none",
-            "num_leaves": max(2, 2**growth.depth),
-            "max_depth": growth.depth,
-            "min_data_in_leaf": growth.min_rows,
-            "min_sum_hessian_in_leaf": 0.0,
+            "num_leaves": max(2, 2**limits.depth),
+            "max_depth": limits.depth,
+            # The library only guesses the number of rows from their weights.
+            "min_data_in_leaf": 0 if drawn else limits.min_rows,
+            "min_sum_hessian_in_leaf": limits.min_rows - _HALF if drawn else 0.0,
+            "feature_fraction_bynode": limits.slots,
+            "feature_fraction_seed": limits.seed % 2**31,
             "lambda_l2": 0.0,
             "learning_rate": 1.0,
             "boost_from_average": False,
         }
-        self.booster = (
-            lightgbm.Booster({**_fixed(), **own}, _data_set(block)) if growth.depth else None
+        self._booster = (
+            lightgbm.Booster({**_fixed(), **own}, _data_set(block)) if limits.depth else None
         )
 
-    def grow(self) -> Grown:
-        """Grow the next tree on the present target."""
-        rows = np.arange(self.block.label.size)
-        if self.booster is None:
-            return self._sums(rows)
-        ones = np.ones(rows.size, dtype=np.float32)
-        gradient = (-self.target).astype(np.float32)
-        ended = self.booster.update(fobj=lambda *_: (gradient, ones))
+    def grow(self, target: Floats, counts: Floats | None = None) -> Grown:
+        """Grow a tree.
+
+        Args:
+            target: What its leaves are means of; shape (rows,).
+            counts: How often each row counts, whole numbers; None for once each.
+        """
+        rows = np.arange(target.size) if counts is None else np.flatnonzero(counts)
+        node = _Sums(target, counts)
+        if self._booster is None or not rows.size:
+            return node.of(rows)
+        times = np.ones(target.size) if counts is None else counts
+        gradient, hessian = (-target * times).astype(np.float32), times.astype(np.float32)
+        ended = self._booster.update(fobj=lambda *_: (gradient, hessian))
         if ended:
-            return self._sums(rows)
-        last = self.booster.num_trees() - 1
-        found = self.booster.dump_model(num_iteration=1, start_iteration=last)
-        return self._node(found["tree_info"][0]["tree_structure"], rows)
+            return node.of(rows)
+        last = self._booster.num_trees() - 1
+        found = self._booster.dump_model(num_iteration=1, start_iteration=last)
+        return self._node(found["tree_info"][0]["tree_structure"], rows, node)
 
-    def _sums(self, rows: NDArray[np.int64]) -> Grown:
-        values = self.target[rows]
-        return Grown(rows.size, float(values.sum()), float(np.dot(values, values)))
-
-    def _node(self, found: dict[str, Any], rows: NDArray[np.int64]) -> Grown:
+    def _node(self, found: dict[str, Any], rows: NDArray[np.int64], sums: _Sums) -> Grown:
         if "split_feature" not in found:
-            return self._sums(rows)
+            return sums.of(rows)
         slot = int(found["split_feature"])
         # A threshold lies half way to the next bin that occurs.
         present = self.present[slot]
@@ -211,23 +198,47 @@ class Forest:
         cut = int(self.block.tops[slot] - after)
         goes_left = self.block.bins[slot, rows] <= cut
         # Turned round, the library's left is our right.
-        left = self._node(found["right_child"], rows[goes_left])
-        right = self._node(found["left_child"], rows[~goes_left])
+        left = self._node(found["right_child"], rows[goes_left], sums)
+        right = self._node(found["left_child"], rows[~goes_left], sums)
         node = Grown(left.rows + right.rows, left.total + right.total, left.squares + right.squares)
         shares = left.rows / node.rows, right.rows / node.rows
         gain = node.impurity - shares[0] * left.impurity - shares[1] * right.impurity
-        if gain <= 0 or gain < self.growth.min_gain:
+        if gain <= 0 or gain < self.limits.min_gain:
             return node
         return Grown(node.rows, node.total, node.squares, slot, cut, gain, (left, right))
 
 
-def predict(tree: Grown, bins: Bins) -> Floats:
-    """Return the prediction of a tree for binned rows; shape (rows,)."""
+@dataclass(frozen=True)
+class _Sums:
+    target: Floats
+    counts: Floats | None
+
+    def of(self, rows: NDArray[np.int64]) -> Grown:
+        values = self.target[rows]
+        if self.counts is None:
+            return Grown(rows.size, float(values.sum()), float(np.dot(values, values)))
+        counts = self.counts[rows]
+        counted = counts * values
+        return Grown(int(counts.sum()), float(counted.sum()), float(np.dot(counted, values)))
+
+
+def _mean(leaf: Grown) -> float:
+    return leaf.mean
+
+
+def predict(tree: Grown, bins: Bins, value: Callable[[Grown], float] = _mean) -> Floats:
+    """Return what the leaf of each binned row says, its mean unless told otherwise; shape (rows,).
+
+    Args:
+        tree: The tree.
+        bins: Binned rows; shape (slots, rows).
+        value: What a leaf says.
+    """
     found = np.empty(bins.shape[1])
 
     def fill(node: Grown, rows: NDArray[np.int64]) -> None:
         if not node.children:
-            found[rows] = node.mean
+            found[rows] = value(node)
             return
         goes_left = bins[node.slot, rows] <= node.cut
         fill(node.children[0], rows[goes_left])
@@ -235,54 +246,6 @@ def predict(tree: Grown, bins: Bins) -> Floats:
 
     fill(tree, np.arange(bins.shape[1]))
     return found
-
-
-@dataclass(frozen=True)
-class Boosted:
-    """A boosted model and how good its prefixes are.
-
-    Attributes:
-        trees: Trees, the first one first.
-        metrics: Number of trees -> metrics on the rows left out.
-    """
-
-    trees: tuple[Grown, ...]
-    metrics: dict[int, Metrics]
-
-
-def boost(block: Block, growth: Growth, counts: Sequence[int]) -> Boosted:
-    """Grow a boosted model and measure its prefixes on the rows left out.
-
-    Args:
-        block: Binned rows.
-        growth: How it grows.
-        counts: Numbers of trees to measure at.
-
-    Source of the formulas: MLlib's GradientBoostedTrees, LogLoss and SquaredError.
-    """
-    forest, trees = Forest(block, growth), list[Grown]()
-    margin = np.zeros(block.label.size)
-    scored = np.zeros(block.scored_label.size)
-    measured: dict[int, Metrics] = {}
-    for number in range(1, growth.trees + 1):
-        tree = forest.grow()
-        weight = 1.0 if number == 1 else growth.step
-        trees.append(tree)
-        margin += weight * predict(tree, block.bins)
-        scored += weight * predict(tree, block.scored_bins)
-        if number in counts and scored.size:
-            measured[number] = measure(block.scored_label, scored, growth)
-        forest.target = residual(block.label, margin, growth.problem)
-    return Boosted(tuple(trees), measured)
-
-
-def measure(label: Floats, margin: Floats, growth: Growth) -> Metrics:
-    """Return the metrics of margins, as MLlib's models would score them."""
-    rows = Scored(label, margin, margin)
-    if growth.problem == "binary":
-        score = 1 / (1 + np.exp(-2 * margin))
-        rows = Scored(label, score, (margin > 0).astype(np.float64))
-    return metrics_of(growth.problem, rows, values=growth.values)
 
 
 def nodes_of(tree: Grown, thresholds: Sequence[Floats]) -> list[dict[str, Any]]:

@@ -99,23 +99,40 @@ def largest(
     return replace(trials[0], params=params)
 
 
+def subset_size(trial: PlannedTrial, data: SweepData) -> int:
+    """Return how many slots MLlib looks at for a split of a forest; 0 where it would refuse."""
+    strategy = str(trial.params.get("featureSubsetStrategy", "auto")).lower()
+    if strategy == "auto" and int(setting(trial, "numTrees")) == 1:
+        strategy = "all"
+    if strategy == "auto":
+        strategy = "sqrt" if data.problem in ("binary", "multiclass") else "onethird"
+    known = {
+        "all": data.slots,
+        "sqrt": ceil(sqrt(data.slots)),
+        "log2": max(1, ceil(log2(max(data.slots, 1)))),
+        "onethird": ceil(data.slots / 3),
+    }
+    if strategy in known:
+        return known[strategy]
+    if strategy.isdecimal():
+        return min(int(strategy), data.slots)
+    try:
+        fraction = float(strategy)
+    except ValueError:
+        return 0
+    return ceil(fraction * data.slots) if 0 < fraction <= 1 else 0
+
+
 def level_fits(trial: PlannedTrial, data: SweepData) -> bool:
     """Say whether MLlib grows each level of a forest in one go.
 
     Where it does not, the order of nodes, and with it the draw of features, depends on the depth.
     """
-    trees = int(setting(trial, "numTrees"))
-    strategy = str(trial.params.get("featureSubsetStrategy", "auto"))
-    if strategy == "all" or (strategy == "auto" and trees == 1):
-        return True
-    classes = data.problem in ("binary", "multiclass")
-    share = {
-        "sqrt": ceil(sqrt(data.slots)),
-        "log2": ceil(log2(max(data.slots, 2))),
-        "onethird": ceil(data.slots / 3),
-        "auto": ceil(sqrt(data.slots)) if classes else ceil(data.slots / 3),
-    }.get(strategy, data.slots)
+    trees, share = int(setting(trial, "numTrees")), subset_size(trial, data)
+    if share in (0, data.slots):
+        return share > 0
     bins = max(int(trial.params.get("maxBins", _BINS)), data.arity)
+    classes = data.problem in ("binary", "multiclass")
     stats = (data.class_count if classes else 3) + 1
     nodes = trees * 2 ** max(0, int(setting(trial, "maxDepth")) - 1)
     most = int(trial.params.get("maxMemoryInMB", _MEMORY_MB)) * 2**20
