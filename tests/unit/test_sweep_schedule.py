@@ -32,10 +32,18 @@ def told(mode, trials=None, **more):
 
 
 def test_one_fit_serves_all_numbers_of_iterations():
-    found = told("exact")
+    found = told("exact", planned(params=BOOSTED | {"subsamplingRate": 0.8}))
     assert (found.fits_asked, found.fits, found.label) == (48, 12, "exact")
     assert {group.engine for group in found.groups} == {"mllib-shared"}
     assert found.jobs * 1.8 < found.jobs_asked
+
+
+def test_exact_boosting_on_numbers_needs_few_jobs_where_splits_are_certain():
+    found = told("exact")
+    assert (found.fits, found.label) == (12, "exact")
+    assert {group.engine for group in found.groups} == {"histogram-proved"}
+    assert "as long as every split is certainly MLlib's" in found.groups[0].why
+    assert found.jobs < 60
 
 
 def test_fast_mode_says_equivalent_and_needs_few_jobs():
@@ -57,7 +65,8 @@ def test_time_and_money_come_from_like_trials_of_an_earlier_run():
         )
 
     assert told("exact").seconds is None
-    assert told("exact", history=[earlier("mllib-shared")]).seconds == 160
+    drawn = planned(params=BOOSTED | {"subsamplingRate": 0.8})
+    assert told("exact", drawn, history=[earlier("mllib-shared")]).seconds == 160
     found = told("exact", history=[earlier("mllib")], usd_per_hour=9.0)
     assert (found.seconds, found.usd) == (40, 0.1)
 

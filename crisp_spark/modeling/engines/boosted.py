@@ -8,13 +8,15 @@ This module runs inside Spark tasks: it imports nothing of Spark.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from crisp_spark.modeling.engines import proved
 from crisp_spark.modeling.engines.kernel import Block, Floats, Grower, Grown, Limits, predict
+from crisp_spark.modeling.engines.proved import DoubtError, Tree
 from crisp_spark.modeling.metrics import Metrics, Scored, metrics_of
 
 if TYPE_CHECKING:
@@ -64,10 +66,12 @@ class Boosted:
     Attributes:
         trees: Trees, the first one first.
         metrics: Number of trees -> metrics on the rows left out.
+        doubt: Why there are no more trees.
     """
 
     trees: tuple[Grown, ...]
     metrics: dict[int, Metrics]
+    doubt: str = ""
 
 
 def boost(block: Block, growth: Growth, counts: Sequence[int]) -> Boosted:
@@ -81,16 +85,42 @@ def boost(block: Block, growth: Growth, counts: Sequence[int]) -> Boosted:
     Source of the formulas: MLlib's GradientBoostedTrees, LogLoss and SquaredError.
     """
     grower = Grower(block, Limits(growth.depth, growth.min_rows, growth.min_gain))
+
+    def grow(target: Floats) -> Tree:
+        tree = grower.grow(target)
+        return Tree(tree, predict(tree, block.bins), predict(tree, block.scored_bins))
+
+    return _boost(block, growth, counts, grow)
+
+
+def boost_proved(block: Block, growth: Growth, counts: Sequence[int]) -> Boosted:
+    """Grow a boosted model as far as its trees are certainly MLlib's, and measure its prefixes.
+
+    Args:
+        block: Binned rows.
+        growth: How it grows.
+        counts: Numbers of trees to measure at.
+    """
+    limits = Limits(growth.depth, growth.min_rows, growth.min_gain)
+    return _boost(block, growth, counts, lambda target: proved.grow(block, target, limits))
+
+
+def _boost(
+    block: Block, growth: Growth, counts: Sequence[int], grow: Callable[[Floats], Tree]
+) -> Boosted:
     target, trees = first_residual(block.label, growth.problem), list[Grown]()
     margin = np.zeros(block.label.size)
     scored = np.zeros(block.scored_label.size)
     measured: dict[int, Metrics] = {}
     for number in range(1, growth.trees + 1):
-        tree = grower.grow(target)
+        try:
+            tree = grow(target)
+        except DoubtError as doubt:
+            return Boosted(tuple(trees), measured, f"tree {number}: {doubt}")
         weight = 1.0 if number == 1 else growth.step
-        trees.append(tree)
-        margin += weight * predict(tree, block.bins)
-        scored += weight * predict(tree, block.scored_bins)
+        trees.append(tree.root)
+        margin += weight * tree.fitted
+        scored += weight * tree.scored
         if number in counts and scored.size:
             measured[number] = measure(block.scored_label, scored, growth)
         target = residual(block.label, margin, growth.problem)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from crisp_spark.errors import SpecError
 from crisp_spark.modeling.engines.histogram import BinnedFolds, HistogramEngine, check_installed
 from crisp_spark.modeling.engines.histogram_forest import HistogramForestEngine
+from crisp_spark.modeling.engines.histogram_proved import ProvedEngine
 from crisp_spark.modeling.engines.library import LibraryEngine
 from crisp_spark.modeling.engines.linear import LinearEngine
 from crisp_spark.modeling.engines.memory import task_megabytes
@@ -31,8 +32,10 @@ def engines_for(spec: ModelingSpec) -> tuple[Engine, ...]:
     missing = missing_libraries(spec)
     if missing:
         raise SpecError(missing[0], faults=missing[1:])
+    bins = BinnedFolds()
     exact: tuple[Engine, ...] = (
         LibraryEngine(),
+        ProvedEngine(bins),
         LinearEngine("least_squares", "moments"),
         LinearEngine("logistic", "newton"),
         SharingEngine(),
@@ -43,7 +46,6 @@ def engines_for(spec: ModelingSpec) -> tuple[Engine, ...]:
     # Without families, every learner of the problem is tried.
     if not spec.families or any(one.kind in HISTOGRAM_KINDS for one in spec.families):
         check_installed()
-    bins = BinnedFolds()
     return (HistogramEngine(bins), HistogramForestEngine(bins), ForestPrefixEngine(), *exact)
 
 

@@ -103,8 +103,7 @@ def at_once(data: SweepData) -> int:
 def refused(data: SweepData) -> bool:
     """Say whether the tables of a sweep cannot be grown on as bins, or should not."""
     return (
-        data.mode != "fast"
-        or data.problem not in ("binary", "regression")
+        data.problem not in ("binary", "regression")
         # MLlib orders unordered codes anew in every node.
         or data.arity > 0
         or data.weighted
@@ -129,11 +128,11 @@ class HistogramEngine:
     def take(self, trials: Sequence[PlannedTrial], data: SweepData) -> Sequence[FitGroup]:
         """Take boosted trees, grouped by fit; the others are left to MLlib."""
         self.at_once = at_once(data)
-        if refused(data):
+        if data.mode != "fast" or refused(data):
             return []
         found: dict[str, list[PlannedTrial]] = {}
         for trial in trials:
-            if _serves(trial):
+            if serves(trial):
                 found.setdefault(fit_key(trial), []).append(trial)
         return [
             FitGroup(
@@ -153,12 +152,12 @@ class HistogramEngine:
         counts = [int(setting(trial, "maxIter")) for trial in group.trials]
         folds = [work.preparation.fold(fold) for fold in work.folds]
         cases = self._bins.all(top, work)
-        growth = _growth(top, work.task)
+        growth = growth_of(top, work.task)
         boosted = in_tasks(folds[0], cases, partial(boost, growth=growth, counts=counts))
 
         def models(count: int, trial: PlannedTrial) -> Mapping[int, FittedTrial]:
             makers = {
-                fold.fold: _maker(trial, prepared, case, found.trees[:count], work.task)
+                fold.fold: converted(trial, prepared, case, found.trees[:count], work.task)
                 for fold, prepared, case, found in zip(
                     work.folds, folds, cases, boosted, strict=True
                 )
@@ -179,9 +178,9 @@ class HistogramEngine:
     def fit(self, trial: PlannedTrial, prepared: Prepared, task: TrialTask) -> FittedTrial:
         """Grow one model in one task and convert it. Jobs: one, and those of binning."""
         case = self._bins.one(trial, prepared, task)
-        growth = _growth(trial, task)
+        growth = growth_of(trial, task)
         (found,) = in_tasks(prepared, [case], partial(boost, growth=growth, counts=[]))
-        return _maker(trial, prepared, case, found.trees, task)()
+        return converted(trial, prepared, case, found.trees, task)()
 
 
 class OnDemand(Mapping[int, FittedTrial]):
@@ -204,7 +203,8 @@ class OnDemand(Mapping[int, FittedTrial]):
         return len(self._makers)
 
 
-def _serves(trial: PlannedTrial) -> bool:
+def serves(trial: PlannedTrial) -> bool:
+    """Say whether a trial is boosting that bins can do justice to."""
     params = trial.params
     return (
         trial.info.kind == "gradient_boosting"
@@ -229,7 +229,8 @@ def _learner(trial: PlannedTrial, prepared: Prepared, task: TrialTask) -> Any:
     return build_estimator(trial.info, formatted.params, context)
 
 
-def _growth(trial: PlannedTrial, task: TrialTask) -> Growth:
+def growth_of(trial: PlannedTrial, task: TrialTask) -> Growth:
+    """Return how the boosted trees of a trial grow."""
     return Growth(
         problem=task.problem,
         trees=int(setting(trial, "maxIter")),
@@ -260,13 +261,15 @@ def in_tasks(
     return found
 
 
-def _maker(
+def converted(
     trial: PlannedTrial,
     prepared: Prepared,
     case: Case,
     trees: Sequence[Any],
     task: TrialTask,
 ) -> Callable[[], FittedTrial]:
+    """Return what makes a model of MLlib of boosted trees."""
+
     def make() -> FittedTrial:
         learner: Estimator[Any] = _learner(trial, prepared, task)
         name = "GBTClassificationModel" if task.problem == "binary" else "GBTRegressionModel"

@@ -83,7 +83,7 @@ class HistogramForestEngine:
     def take(self, trials: Sequence[PlannedTrial], data: SweepData) -> Sequence[FitGroup]:
         """Take forests and trees, grouped by fit; the others are left to MLlib."""
         self.at_once = at_once(data)
-        if refused(data):
+        if data.mode != "fast" or refused(data):
             return []
         found: dict[tuple[str, int], list[PlannedTrial]] = {}
         for trial in trials:
