@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -14,7 +15,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from crisp_spark.modeling.engines.kernel import MOST_BINS, Block
-from crisp_spark.modeling.engines.nodes import gateway, singleton
+from crisp_spark.modeling.engines.nodes import gateway, mapper, singleton
 from crisp_spark.modeling.labels import LABEL
 
 if TYPE_CHECKING:
@@ -66,14 +67,15 @@ def split_candidates(boosting: Estimator[Any], train: DataFrame, column: str) ->
     )
     forest = singleton("org.apache.spark.ml.tree.impl.RandomForest$")
     found = forest.findSplits(instances, about, learner.getSeed())
+    # As one text: asking each split for its threshold is a call to the JVM, a thousand times.
+    slots = json.loads(mapper().writeValueAsString(found))
     return [
-        _codes(at, categories) if categories.contains(at) else _thresholds(slot)
-        for at, slot in enumerate(found)
+        _codes(at, categories)
+        if categories.contains(at)
+        # A sum of two huge numbers may be infinite, which JSON has as a text.
+        else np.array([float(split["threshold"]) for split in slot], dtype=np.float64)
+        for at, slot in enumerate(slots)
     ]
-
-
-def _thresholds(slot: Any) -> Floats:
-    return np.array([split.threshold() for split in slot])
 
 
 def _codes(at: int, categories: Any) -> Floats:

@@ -54,26 +54,27 @@ def singleton(name: str) -> Any:
     return _jvm().java.lang.Class.forName(name).getField("MODULE$").get(None)
 
 
-def _mapper() -> Any:
+def mapper() -> Any:
+    """Return what turns objects of the JVM into JSON and back, by their fields."""
     jackson = _jvm().com.fasterxml.jackson
-    mapper = jackson.databind.ObjectMapper()
-    mapper.registerModule(jackson.module.scala.DefaultScalaModule())
+    found = jackson.databind.ObjectMapper()
+    found.registerModule(jackson.module.scala.DefaultScalaModule())
     accessors = jackson.annotation.PropertyAccessor
     visible = jackson.annotation.JsonAutoDetect.Visibility
     # Fields only: getters of the records compute things and may refuse to.
     for accessor in (accessors.GETTER, accessors.IS_GETTER):
-        mapper.setVisibility(accessor, getattr(visible, "NONE"))  # noqa: B009
-    mapper.setVisibility(accessors.FIELD, visible.ANY)
-    return mapper
+        found.setVisibility(accessor, getattr(visible, "NONE"))  # noqa: B009
+    found.setVisibility(accessors.FIELD, visible.ANY)
+    return found
 
 
 def read_trees(model: Any) -> list[list[Node]]:
     """Return the trees of a fitted tree, forest or boosted model."""
     java = model._java_obj  # noqa: SLF001
     trees = list(java.trees()) if hasattr(model, "trees") else [java]
-    records, mapper = singleton(f"{_RECORD}$"), _mapper()
+    records, writer = singleton(f"{_RECORD}$"), mapper()
     return [
-        json.loads(mapper.writeValueAsString(records.build(tree.rootNode(), 0)._1()))  # noqa: SLF001
+        json.loads(writer.writeValueAsString(records.build(tree.rootNode(), 0)._1()))  # noqa: SLF001
         for tree in trees
     ]
 
@@ -99,10 +100,10 @@ def build_model(
         weights: Weight of each tree (boosting).
         impurity: Impurity that the statistics of the nodes belong to.
     """
-    mapper, ml = _mapper(), _jvm().org.apache.spark.ml
+    reader, ml = mapper(), _jvm().org.apache.spark.ml
     kind = _jvm().java.lang.Class.forName(f"[L{_RECORD};")
     build = singleton("org.apache.spark.ml.tree.DecisionTreeModelReadWrite$").buildTreeFromNodes
-    roots = [build(mapper.readValue(json.dumps(list(nodes)), kind), impurity) for nodes in trees]
+    roots = [build(reader.readValue(json.dumps(list(nodes)), kind), impurity) for nodes in trees]
     if name not in _ENSEMBLES:
         return _wrapped(estimator, name, _tree(ml, name, roots[0], (slots, class_count)))
     tree_class, weighted, classes = _ENSEMBLES[name]
