@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 from crisp_spark.modeling.engines.kernel import MOST_BINS, Block
 from crisp_spark.modeling.engines.nodes import gateway, mapper, singleton
 from crisp_spark.modeling.labels import LABEL
+from crisp_spark.modeling.workers import keep_archives_read
 
 if TYPE_CHECKING:
     from pyspark.ml.base import Estimator
@@ -131,6 +132,7 @@ def _collected(
     def to_bins(batches: Iterable[Any]) -> Iterable[Any]:
         import pyarrow as pa
 
+        keep_archives_read()
         for batch in batches:
             flat = batch.column(0).flatten().to_numpy(zero_copy_only=False)
             table = flat.reshape(-1, len(thresholds))

@@ -33,6 +33,7 @@ from crisp_spark.modeling.trials import (
     TrialTask,
     measured_outcome,
 )
+from crisp_spark.modeling.workers import keep_archives_read
 from crisp_spark.spec.estimators import estimator
 
 if TYPE_CHECKING:
@@ -49,7 +50,9 @@ _SERVED = {
 }
 MOST_BINS = 256
 DEEPEST = 12
-_TASKS_PER_CORE = 3
+_TASKS_PER_CORE, _SHORT_TASKS_PER_CORE = 3, 24
+_SHORT = 2**22
+"""Values of a fold on which a model grows in about a second or less."""
 Grown = TypeVar("Grown")
 
 
@@ -96,8 +99,13 @@ class BinnedFolds:
 
 
 def at_once(data: SweepData) -> int:
-    """Return how many groups, of a task for each fold, keep all cores busy."""
-    return max(1, ceil(_TASKS_PER_CORE * data.cores / max(data.folds, 1)))
+    """Return how many groups, of a task for each fold, keep all cores busy.
+
+    Budgets are looked at between such batches, so long tasks come in small ones.
+    """
+    short = data.rows * data.slots <= _SHORT
+    tasks = (_SHORT_TASKS_PER_CORE if short else _TASKS_PER_CORE) * data.cores
+    return max(1, ceil(tasks / max(data.folds, 1)))
 
 
 def refused(data: SweepData) -> bool:
@@ -257,7 +265,12 @@ def in_tasks(
     context = prepared.train.sparkSession.sparkContext
     blocks = [case.block for case in cases]
     numbers = context.parallelize(range(len(blocks)), len(blocks))
-    found: list[Grown] = numbers.map(lambda at: grow(blocks[at].value)).collect()
+
+    def in_task(at: int) -> Grown:
+        keep_archives_read()
+        return grow(blocks[at].value)
+
+    found: list[Grown] = numbers.map(in_task).collect()
     return found
 
 

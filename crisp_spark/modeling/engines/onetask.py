@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from crisp_spark.modeling.engines.boosters import FlatTree, Order, Table, boost
 from crisp_spark.modeling.estimators import WEIGHT
 from crisp_spark.modeling.labels import LABEL
+from crisp_spark.modeling.workers import keep_archives_read
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -69,6 +70,7 @@ def _packed(batches: Iterable[Any]) -> Iterator[Any]:
 
 def _boosting(order: Order, *, weighted: bool) -> Callable[[Iterable[Any]], Iterator[Answer]]:
     def in_task(rows: Iterable[Any]) -> Iterator[Answer]:
+        keep_archives_read()
         try:
             yield boost(order, _table(rows, weighted=weighted)), ""
         except ModuleNotFoundError as error:

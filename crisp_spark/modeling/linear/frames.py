@@ -14,6 +14,7 @@ from crisp_spark.modeling.features import FEATURES
 from crisp_spark.modeling.labels import LABEL
 from crisp_spark.modeling.linear.blocks import block_of
 from crisp_spark.modeling.metrics import collect_arrays
+from crisp_spark.modeling.workers import keep_archives_read
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,6 +51,7 @@ def collect_parts(
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
 
+        keep_archives_read()
         for found in work(batches):
             yield pa.RecordBatch.from_arrays([pa.array([found], pa.binary())], ["part"])
 
@@ -76,6 +78,7 @@ def linear_scores(
     def score(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
 
+        keep_archives_read()
         for batch in batches:
             block = block_of(batch)
             if not batch.num_rows:
