@@ -16,6 +16,7 @@ This module runs inside Spark tasks: it imports nothing of Spark.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -82,9 +83,18 @@ class _Rows:
     def of(self, number: int) -> Ints:
         return np.flatnonzero(self.at == number)
 
-    def end(self, number: int, mean: float) -> None:
-        rows = self.of(number)
-        self.said[rows], self.at[rows] = mean, -1
+    def move(self, nodes: Sequence[_Node]) -> None:
+        """Send rows on to the children of their nodes, numbered in turn, or to rest in a leaf."""
+        live = np.flatnonzero(self.at >= 0)
+        at = self.at[live]
+        slots = np.array([node.slot for node in nodes], dtype=np.int64)
+        inner = slots >= 0
+        means = np.array([node.total / node.rows for node in nodes])
+        self.said[live[~inner[at]]] = means[at[~inner[at]]]
+        cuts = np.array([node.cut for node in nodes], dtype=np.int64)
+        goes_right = self.bins[np.maximum(slots[at], 0), live] > cuts[at]
+        first_child = 2 * (np.cumsum(inner) - 1)
+        self.at[live] = np.where(inner[at], first_child[at] + goes_right, -1)
 
 
 def grow(block: Block, target: Floats, limits: Limits) -> Tree:
@@ -117,8 +127,8 @@ class _Growth:
             if not active:
                 break
             active = self._level(active)
-        for number, node in enumerate(active):
-            self._end(number, node)
+        for rows in (self.fitted, self.scored):
+            rows.move(active)
         return Tree(root.done(), self.fitted.said, self.scored.said)
 
     def _nodes(self, count: int) -> list[_Node]:
@@ -130,34 +140,20 @@ class _Growth:
         ]
         return [_Node(int(n), float(s), float(q)) for n, s, q in zip(*sums, strict=True)]
 
-    def _end(self, number: int, node: _Node) -> None:
-        mean = node.total / node.rows
-        self.fitted.end(number, mean)
-        self.scored.end(number, mean)
-
     def _level(self, active: list[_Node]) -> list[_Node]:
         """Split the nodes of a level and return those of the next one."""
-        parents, moves = list[_Node](), list[tuple[int, int]]()
         step = max(1, _CELLS // (len(self.block.bins) * self.width))
         for start in range(0, len(active), step):
             some = active[start : start + step]
             counts, sums = self._histograms(start, len(some))
             left, total = counts.cumsum(axis=2), sums.cumsum(axis=2)
             for place, node in enumerate(some):
-                number = start + place
-                found = self._split(number, node, left[place], total[place])
-                if found is None:
-                    self._end(number, node)
-                    continue
-                node.slot, node.cut, node.gain = found
-                moves.append((number, len(parents)))
-                parents.append(node)
+                found = self._split(start + place, node, left[place], total[place])
+                if found is not None:
+                    node.slot, node.cut, node.gain = found
         for rows in (self.fitted, self.scored):
-            following = np.full(rows.at.size, -1, dtype=np.int64)
-            for (number, place), node in zip(moves, parents, strict=True):
-                own = rows.of(number)
-                following[own] = 2 * place + (rows.bins[node.slot, own] > node.cut)
-            rows.at = following
+            rows.move(active)
+        parents = [node for node in active if node.slot >= 0]
         children = self._nodes(2 * len(parents))
         for place, node in enumerate(parents):
             node.children = children[2 * place : 2 * place + 2]
