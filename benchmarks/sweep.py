@@ -3,7 +3,7 @@
 The alternatives run one after the other in one Spark application, each on the same table: Spark's
 CrossValidator with the features inside its pipeline (and, with ``--outside``, outside of it; both
 with parallelism 2), this project exact and fast, and, as the floor, single-node LightGBM growing
-the same trees; 24 configurations each. Writes one JSON line per alternative and one at the end;
+the same trees; 24 configurations each, 144 with ``--full`` (but for forests). Writes one JSON line per alternative and one at the end;
 figures and machine belong into ``benchmarks/RESULTS.md``.
 
     .venv/bin/python benchmarks/sweep.py [--rows 6000] [--only gbt,forest] [--repeats 1] [--full]
@@ -18,7 +18,7 @@ import platform
 import statistics
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -98,6 +98,15 @@ FULL = {
         "maxDepth": [3, 5, 7],
         "stepSize": [0.05, 0.1, 0.3],
         "minInstancesPerNode": [1, 10, 50, 200],
+    },
+    "logistic": {
+        "regParam": [round(0.0001 * 1.5**step, 6) for step in range(18)],
+        "elasticNetParam": [0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0],
+    },
+    "linear": {
+        "regParam": [round(0.001 * 1.08**step, 6) for step in range(144)],
+        "elasticNetParam": [0.0],
+        "solver": ["normal"],
     },
 }
 
@@ -319,10 +328,7 @@ def main() -> None:
     print(json.dumps({"machine": machine}), flush=True)
     cases = dict(CASES)
     if options.full:
-        cases |= {
-            name: Case(cases[name].kind, cases[name].problem, grid, cases[name].modes)
-            for name, grid in FULL.items()
-        }
+        cases |= {name: replace(cases[name], grid=grid) for name, grid in FULL.items()}
     chosen = {name: cases[name] for name in options.only.split(",")}
     for case in chosen.values():
         warm_up(spark, frame.limit(400).cache(), case)
