@@ -3,8 +3,8 @@
 The alternatives run one after the other in one Spark application, each on the same table: Spark's
 CrossValidator with the features inside its pipeline (and, with ``--outside``, outside of it; both
 with parallelism 2), this project exact and fast, and, as the floor, single-node LightGBM growing
-the same trees; 24 configurations each, 144 with ``--full`` (but for forests). Writes one JSON line per alternative and one at the end;
-figures and machine belong into ``benchmarks/RESULTS.md``.
+the same trees; 24 configurations each, 144 with ``--full`` (but for forests). Writes one JSON line
+per alternative and one at the end; figures and machine belong into ``benchmarks/RESULTS.md``.
 
     .venv/bin/python benchmarks/sweep.py [--rows 6000] [--only gbt,forest] [--repeats 1] [--full]
 """
