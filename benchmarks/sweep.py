@@ -94,10 +94,10 @@ CASES = {
 }
 FULL = {
     "gbt": {
-        "maxIter": [5, 10, 20, 40],
-        "maxDepth": [3, 5, 7],
-        "stepSize": [0.05, 0.1, 0.3],
-        "minInstancesPerNode": [1, 10, 50, 200],
+        "maxIter": [2, 4, 8],
+        "maxDepth": [3, 5],
+        "stepSize": [0.05, 0.1, 0.2, 0.3],
+        "minInstancesPerNode": [1, 10, 20, 50, 100, 200],
     },
     "logistic": {
         "regParam": [round(0.0001 * 1.5**step, 6) for step in range(18)],
