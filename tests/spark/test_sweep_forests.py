@@ -6,14 +6,26 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from pyspark.ml import PipelineModel
 
+from crisp_spark.modeling.engines import histogram_forest as engines
+from crisp_spark.modeling.engines.bagged import bag
+from crisp_spark.modeling.engines.histogram import BinnedFolds
 from crisp_spark.modeling.engines.histogram_forest import HistogramForestEngine
-from crisp_spark.modeling.engines.nodes import gateway, read_trees, singleton
+from crisp_spark.modeling.engines.kernel import nodes_of
+from crisp_spark.modeling.engines.nodes import (
+    Stop,
+    build_model,
+    cut,
+    gateway,
+    read_trees,
+    singleton,
+    with_class_counts,
+)
 from crisp_spark.modeling.engines.plain import PlainEngine
-from crisp_spark.modeling.engines.sharing import ForestPrefixEngine, subset_size
+from crisp_spark.modeling.engines.sharing import ForestPrefixEngine, largest, subset_size
+from crisp_spark.modeling.estimators import BuildContext, build_estimator
 from crisp_spark.modeling.groups import SweepData, plan_groups
-from crisp_spark.modeling.trials import fit_trial, score_validation
+from crisp_spark.modeling.trials import FittedTrial, fit_trial, score_validation
 from tests.spark.fold_cases import SLOTS, Folds, predictions, trials_of
 
 pytestmark = pytest.mark.slow
@@ -38,28 +50,45 @@ CONVERTED = [
 
 
 @pytest.mark.parametrize(("problem", "kind", "params"), CONVERTED)
-def test_metrics_are_those_of_the_models_of_mllib_they_stand_for(
-    spark, tmp_path, problem, kind, params
-):
+def test_metrics_are_those_of_the_models_of_mllib_they_stand_for(spark, problem, kind, params):
     folds, trials = Folds(spark, problem), trials_of(problem, kind, params)
     data, engine = replace(folds.data, mode="fast"), HistogramForestEngine()
     (group,) = plan_groups(trials, data, [engine, PlainEngine()])
     assert (group.engine, group.label) == ("histogram-forest", "equivalent")
     for trial, outcome in zip(trials, engine.run(group, folds.work), strict=True):
-        model = outcome.models[0].stages[0]
-        converted = score_validation(outcome.models[0], folds.prepared, folds.task)
-        assert outcome.result.metrics == converted
+        model = grown(trial, group, folds)
+        scored = score_validation(FittedTrial((model,), ()), folds.prepared, folds.task)
+        assert outcome.result.metrics == scored
         trees = read_trees(model)
         assert len(trees) == trial.params.get("numTrees", 1)
         assert all(0 <= depth_of(tree) <= trial.params.get("maxDepth", 5) for tree in trees)
         least = trial.params.get("minInstancesPerNode", 1)
         assert all(node["rawCount"] >= least for tree in trees for node in tree)
-        for name, value in trial.params.items():
-            if name != "keepLeafProbabilities":
-                assert str(model.getOrDefault(name)) == str(value)
-    path = str(tmp_path / "model")
-    PipelineModel([model]).write().save(path)
-    assert predictions(PipelineModel.load(path).stages[0], folds) == predictions(model, folds)
+
+
+def grown(trial, group, folds):
+    """The forest that a trial was measured by, as a model of MLlib."""
+    problem, params = folds.task.problem, trial.params
+    top = largest(group.trials, engines._RULES)
+    case = BinnedFolds().one(top, folds.prepared, folds.task)
+    share = engines._share(top, folds.data)
+    part = engines._part(trial, folds.task)
+    forest = bag(case.block.value, engines._bagging(top, folds.task, share), [part])
+    trees = [nodes_of(tree, case.thresholds) for tree in forest.trees[: part.trees]]
+    impurity = "gini" if problem == "binary" else "variance"
+    if problem == "binary":
+        trees = [with_class_counts(tree) for tree in trees]
+    merge = not params.get("keepLeafProbabilities")
+    stop = Stop(part.depth, params.get("minInfoGain", 0.0), merge, impurity)
+    kind = "RandomForest" if trial.info.kind == "random_forest" else "DecisionTree"
+    own = {n: v for n, v in params.items() if n != "keepLeafProbabilities"}
+    return build_model(
+        build_estimator(trial.info, own, BuildContext(problem, width=SLOTS)),
+        f"{kind}{'Classification' if problem == 'binary' else 'Regression'}Model",
+        [cut(tree, stop) for tree in trees],
+        slots=SLOTS,
+        impurity=impurity,
+    )
 
 
 def depth_of(tree, at=0):
@@ -89,9 +118,10 @@ def test_where_nothing_is_drawn_trees_are_those_of_mllib(spark, problem, kind, p
     engine = HistogramForestEngine()
     (group,) = engine.take([trial], replace(folds.data, mode="fast"))
     (outcome,) = engine.run(group, folds.work)
-    ours, theirs = (
-        fitted.stages[0]
-        for fitted in (outcome.models[0], fit_trial(trial, folds.prepared, folds.task))
+    alone = fit_trial(trial, folds.prepared, folds.task)
+    ours, theirs = grown(trial, group, folds), alone.stages[0]
+    assert outcome.result.metrics == pytest.approx(
+        score_validation(alone, folds.prepared, folds.task), abs=1e-9
     )
     assert type(ours) is type(theirs)
     splits = [
@@ -140,9 +170,9 @@ def test_the_first_trees_of_a_forest_do_not_depend_on_how_many_follow(spark):
     for asked in ([2], [2, 7]):
         trials = trials_of("binary", "random_forest", {"numTrees": asked, "maxDepth": 3})
         (group,) = engine.take(trials, data)
-        found.append(engine.run(group, folds.work)[0])
-    assert found[0].result.metrics == found[1].result.metrics
-    assert read_trees(found[0].models[0].stages[0]) == read_trees(found[1].models[0].stages[0])
+        (first, *_) = engine.run(group, folds.work)
+        found.append((first.result.metrics, read_trees(grown(trials[0], group, folds))))
+    assert found[0] == found[1]
 
 
 def test_what_it_would_not_do_justice_is_left_to_others(spark):

@@ -105,6 +105,11 @@ def bag(block: Block, bagging: Bagging, parts: Sequence[Part]) -> Bagged:
     return Bagged(tuple(trees), measured)
 
 
+def bag_and_measure(block: Block, bagging: Bagging, parts: Sequence[Part]) -> dict[Part, Metrics]:
+    """Return how good parts of a forest are, without the forest."""
+    return bag(block, bagging, parts).metrics
+
+
 def shortened(tree: Grown, depth: int, gain: float, *, merge: bool) -> Grown:
     """Return a tree as it would have grown with a smaller depth or a larger least gain.
 

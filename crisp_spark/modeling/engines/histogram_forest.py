@@ -6,23 +6,21 @@ the label is ``equivalent``, and the best ones are fitted again by MLlib.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from crisp_spark.modeling.engines.bagged import Bagged, Bagging, Part, bag
+from crisp_spark.modeling.engines.bagged import Bagging, Part, bag_and_measure
 from crisp_spark.modeling.engines.histogram import (
     DEEPEST,
     MOST_BINS,
     ROUTES,
     BinnedFolds,
-    OnDemand,
     at_once,
     in_tasks,
     refused,
 )
-from crisp_spark.modeling.engines.kernel import Limits, nodes_of
-from crisp_spark.modeling.engines.nodes import Stop, build_model, cut, with_class_counts
+from crisp_spark.modeling.engines.kernel import Limits
 from crisp_spark.modeling.engines.sharing import (
     PREFIXES,
     SHARED,
@@ -32,9 +30,6 @@ from crisp_spark.modeling.engines.sharing import (
     subset_size,
     valid,
 )
-from crisp_spark.modeling.estimators import BuildContext, build_estimator
-from crisp_spark.modeling.features import FEATURES
-from crisp_spark.modeling.formatting import format_trial
 from crisp_spark.modeling.groups import FitGroup, Label, SweepData, Work
 from crisp_spark.modeling.trials import (
     FittedTrial,
@@ -46,7 +41,6 @@ from crisp_spark.modeling.trials import (
 )
 
 if TYPE_CHECKING:
-    from crisp_spark.modeling.engines.kernel import Floats
     from crisp_spark.modeling.preparing import Prepared
     from crisp_spark.modeling.search import PlannedTrial
 
@@ -85,7 +79,7 @@ class HistogramForestEngine:
         self.at_once = at_once(data)
         if data.mode != "fast" or refused(data):
             return []
-        found: dict[tuple[str, int], list[PlannedTrial]] = {}
+        found: dict[tuple[str, bool], list[PlannedTrial]] = {}
         for trial in trials:
             if _serves(trial, data):
                 self._shares[trial.name] = _share(trial, data)
@@ -111,25 +105,11 @@ class HistogramForestEngine:
         folds = [work.preparation.fold(fold) for fold in work.folds]
         cases = self._bins.all(top, work)
         bagging = _bagging(top, work.task, self._shares[top.name])
-        forests = in_tasks(folds[0], cases, partial(bag, bagging=bagging, parts=parts))
-
-        def models(trial: PlannedTrial, part: Part) -> Mapping[int, FittedTrial]:
-            return OnDemand(
-                {
-                    fold.fold: _maker(trial, prepared, work.task, found, case.thresholds, part)
-                    for fold, prepared, case, found in zip(
-                        work.folds, folds, cases, forests, strict=True
-                    )
-                }
-            )
-
+        # Forests stay in their tasks: only the best is kept, and that one is fitted by MLlib.
+        found = in_tasks(folds[0], cases, partial(bag_and_measure, bagging=bagging, parts=parts))
         return [
             measured_outcome(
-                trial,
-                [found.metrics[part] for found in forests],
-                work.task,
-                watch,
-                models=models(trial, part),
+                trial, [metrics[part] for metrics in found], work.task, watch, models={}
             )
             for trial, part in zip(group.trials, parts, strict=True)
         ]
@@ -189,42 +169,3 @@ def _bagging(trial: PlannedTrial, task: TrialTask, share: float) -> Bagging:
         merge=not params.get("keepLeafProbabilities"),
         values=task.values,
     )
-
-
-def _maker(
-    trial: PlannedTrial,
-    prepared: Prepared,
-    task: TrialTask,
-    forest: Bagged,
-    thresholds: Sequence[Floats],
-    part: Part,
-) -> Callable[[], FittedTrial]:
-    def make() -> FittedTrial:
-        formatted = format_trial(trial, prepared.facts, FEATURES)
-        context = BuildContext(
-            problem=task.problem,
-            width=prepared.facts.width,
-            class_count=task.class_count,
-            seed=task.seed,
-        )
-        impurity, binary = _IMPURITY[task.problem], task.problem == "binary"
-        kind = "RandomForest" if trial.info.kind == "random_forest" else "DecisionTree"
-        grown = [nodes_of(tree, thresholds) for tree in forest.trees[: part.trees]]
-        if binary:
-            grown = [with_class_counts(tree) for tree in grown]
-        stop = Stop(
-            part.depth,
-            float(setting(trial, "minInfoGain")),
-            not trial.params.get("keepLeafProbabilities"),
-            impurity,
-        )
-        model = build_model(
-            build_estimator(trial.info, formatted.params, context),
-            f"{kind}{'Classification' if binary else 'Regression'}Model",
-            [cut(tree, stop) for tree in grown],
-            slots=prepared.facts.width,
-            impurity=impurity,
-        )
-        return FittedTrial((model, *prepared.post), ())
-
-    return make
