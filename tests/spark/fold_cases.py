@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+from pyspark.ml import Pipeline
+from pyspark.ml.feature import OneHotEncoder, StringIndexer, VectorAssembler
 from pyspark.ml.linalg import Vectors
 
 from crisp_spark.modeling.folds import FoldPlan
@@ -70,3 +74,32 @@ def predictions(model, folds):
     column = "probability" if folds.task.problem == "binary" else "prediction"
     found = [row[0] for row in scored.select(column).collect()]
     return [float(v[1]) for v in found] if column == "probability" else found
+
+
+def coded(spark, problem, *, one_hot):
+    """A fold whose labels hang on a category above all."""
+    rng = np.random.default_rng(8)
+    names, x = rng.choice(list("abcd"), size=600), rng.normal(size=(600, 2)).round(3)
+    pull = 2.0 * (names == "b") - 1.5 * (names == "d") + x[:, 0] + rng.normal(size=600) * 0.5
+    label = (pull > 0.3).astype(float) if problem == "binary" else pull.round(3)
+    columns = zip(names.tolist(), *x.T.tolist(), label.tolist(), strict=True)
+    rows = spark.createDataFrame(list(columns), ["name", "x0", "x1", "_crisp_label"])
+    stages = [StringIndexer(inputCol="name", outputCol="code", stringOrderType="alphabetAsc")]
+    if one_hot:
+        stages.append(OneHotEncoder(inputCols=["code"], outputCols=["hot"], dropLast=False))
+    inputs = ["x0", "hot" if one_hot else "code", "x1"]
+    stages.append(VectorAssembler(inputCols=inputs, outputCol="features"))
+    prepared = Pipeline(stages=stages).fit(rows).transform(rows).select("features", "_crisp_label")
+    frame = prepared.repartition(2).cache()
+    folds = Folds(spark, problem)
+    width = 6 if one_hot else 3
+    facts = replace(
+        folds.prepared.facts,
+        low=np.zeros(width),
+        high=np.ones(width),
+        slots=tuple("abcdef"[:width]),
+    )
+    folds.prepared = replace(
+        folds.prepared, train=frame, validation=frame, facts=facts, train_rows=600
+    )
+    return folds

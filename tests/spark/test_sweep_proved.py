@@ -12,7 +12,7 @@ from crisp_spark.modeling.engines.histogram_proved import ProvedEngine
 from crisp_spark.modeling.engines.plain import PlainEngine
 from crisp_spark.modeling.groups import plan_groups
 from crisp_spark.modeling.trials import fit_trial, score_validation
-from tests.spark.fold_cases import SLOTS, Folds, predictions, trials_of
+from tests.spark.fold_cases import SLOTS, Folds, coded, predictions, trials_of
 
 pytestmark = pytest.mark.slow
 
@@ -71,6 +71,20 @@ def test_what_is_certain_is_what_mllib_fits(spark, rows, problem, params):
             assert outcome.result.engine in ("", "mllib-shared")
             proved += not outcome.result.engine
     # Most are: a test that only ever compares MLlib with itself proves nothing.
+    assert proved >= len(trials) / 2
+
+
+@pytest.mark.parametrize("problem", ["binary", "regression"])
+def test_places_of_one_hot_vectors_are_certain_too(spark, problem):
+    folds, engine = coded(spark, problem, one_hot=True), ProvedEngine()
+    params = {"maxIter": [1, 4], "maxDepth": [2, 3], "minInstancesPerNode": 20}
+    trials, proved = trials_of(problem, "gradient_boosting", params), 0
+    for group in engine.take(trials, folds.data):
+        for trial, outcome in zip(group.trials, engine.run(group, folds.work), strict=True):
+            alone = fit_trial(trial, folds.prepared, folds.task)
+            theirs = score_validation(alone, folds.prepared, folds.task)
+            assert outcome.result.metrics == pytest.approx(theirs, abs=1e-9)
+            proved += not outcome.result.engine
     assert proved >= len(trials) / 2
 
 

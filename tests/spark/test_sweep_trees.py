@@ -7,9 +7,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml import PipelineModel
 from pyspark.ml.classification import GBTClassificationModel
-from pyspark.ml.feature import OneHotEncoder, StringIndexer, VectorAssembler
 from pyspark.ml.functions import vector_to_array
 from pyspark.ml.linalg import Vectors
 from pyspark.sql import functions as F
@@ -28,7 +27,7 @@ from crisp_spark.modeling.sweep import run_sweep
 from crisp_spark.modeling.trials import fit_trial, score_validation
 from crisp_spark.spec.business import MiningGoal
 from crisp_spark.spec.modeling import ModelingSpec
-from tests.spark.fold_cases import FOLD, SLOTS, Folds, predictions, trials_of
+from tests.spark.fold_cases import FOLD, SLOTS, Folds, coded, predictions, trials_of
 
 pytestmark = pytest.mark.slow
 
@@ -144,35 +143,6 @@ def test_the_histogram_engine_grows_the_trees_of_mllib(spark, tmp_path, problem,
     assert predictions(loaded, folds) == predictions(ours, folds)
     final = engine.fit(trials[-1], folds.prepared, folds.task).stages[0]
     assert predictions(final, folds) == predictions(ours, folds)
-
-
-def coded(spark, problem, *, one_hot):
-    """A fold whose labels hang on a category above all."""
-    rng = np.random.default_rng(8)
-    names, x = rng.choice(list("abcd"), size=600), rng.normal(size=(600, 2)).round(3)
-    pull = 2.0 * (names == "b") - 1.5 * (names == "d") + x[:, 0] + rng.normal(size=600) * 0.5
-    label = (pull > 0.3).astype(float) if problem == "binary" else pull.round(3)
-    columns = zip(names.tolist(), *x.T.tolist(), label.tolist(), strict=True)
-    rows = spark.createDataFrame(list(columns), ["name", "x0", "x1", "_crisp_label"])
-    stages = [StringIndexer(inputCol="name", outputCol="code", stringOrderType="alphabetAsc")]
-    if one_hot:
-        stages.append(OneHotEncoder(inputCols=["code"], outputCols=["hot"], dropLast=False))
-    inputs = ["x0", "hot" if one_hot else "code", "x1"]
-    stages.append(VectorAssembler(inputCols=inputs, outputCol="features"))
-    prepared = Pipeline(stages=stages).fit(rows).transform(rows).select("features", "_crisp_label")
-    frame = prepared.repartition(2).cache()
-    folds = Folds(spark, problem)
-    width = 6 if one_hot else 3
-    facts = replace(
-        folds.prepared.facts,
-        low=np.zeros(width),
-        high=np.ones(width),
-        slots=tuple("abcdef"[:width]),
-    )
-    folds.prepared = replace(
-        folds.prepared, train=frame, validation=frame, facts=facts, train_rows=600
-    )
-    return folds
 
 
 @pytest.mark.parametrize("problem", ["binary", "regression"])

@@ -2,7 +2,7 @@
 
 Each tree sees every row as often as a Poisson draw says, and chooses each split from a few slots
 drawn anew. Classes 0 and 1 are grown as numbers: variance is half of the Gini impurity, so the
-splits are the same; sibling leaves of one class are then made one, as MLlib does. A single tree
+splits are the same; sibling leaves of one class are then made one, as MLlib does. A decision tree
 draws nothing and is MLlib's up to ties between equally good splits.
 
 This module runs inside Spark tasks: it imports nothing of Spark.

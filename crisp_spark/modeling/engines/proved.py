@@ -213,9 +213,12 @@ class _Growth:
                 raise DoubtError("a split gains next to nothing")
             elif not self._alike(number, firsts):
                 raise DoubtError("two splits are equally good")
-        if gain <= 0 or gain < self.limits.min_gain:
+        if self._poor(gain):
             return None
         return (*firsts[0], gain)
+
+    def _poor(self, gain: float) -> bool:
+        return gain <= 0 or gain < self.limits.min_gain
 
     def _even(self, number: int, node: _Node) -> bool:
         """Say whether all targets of a node are the same, as far as it matters."""
@@ -241,19 +244,35 @@ class _Growth:
     ) -> tuple[list[tuple[int, int]], float]:
         """Return the split that MLlib's formula prefers on sums without rounding, and its gain."""
         own = self.fitted.of(number)
-        values, gains = self.target[own], []
+        values, gains = self.target[own], list[tuple[float, float]]()
         for slot, cut in splits:
             chosen = values[self.block.bins[slot, own] <= cut]
             count, total = float(chosen.size), float(chosen.sum())
             squares = float(np.dot(chosen, chosen))
-            rest = node.rows - count, node.total - total, node.squares - squares
-            gains.append(
-                _variance(node.rows, node.total, node.squares)
-                - count / node.rows * _variance(count, total, squares)
-                - rest[0] / node.rows * _variance(*rest)
-            )
-        at = int(np.argmax(gains))
-        return [splits[at]], gains[at]
+            sides = [
+                (count, total, squares),
+                (node.rows - count, node.total - total, node.squares - squares),
+            ]
+            gain = _gain(node, sides)
+            # A place of a one-hot vector has two categories, which MLlib may have turned round.
+            other = _gain(node, sides[::-1]) if self.block.tops[slot] == 1 else gain
+            gains.append((gain, other))
+        at = int(np.argmax([gain for gain, _ in gains]))
+        lowest = min(gains[at])
+        clear = all(max(each) < lowest for each in gains[:at])
+        clear &= all(max(each) <= lowest for each in gains[at + 1 :])
+        if not (clear or self._alike(number, splits)):
+            raise DoubtError("two splits are equally good")
+        if len({self._poor(gain) for gain in gains[at]}) > 1:
+            raise DoubtError("a split gains next to nothing")
+        return [splits[at]], gains[at][0]
+
+
+def _gain(node: _Node, sides: Sequence[tuple[float, float, float]]) -> float:
+    gain = _variance(node.rows, node.total, node.squares)
+    for count, total, squares in sides:
+        gain -= count / node.rows * _variance(count, total, squares)
+    return gain
 
 
 def _variance(count: float, total: float, squares: float) -> float:
