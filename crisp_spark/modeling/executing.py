@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -68,23 +69,44 @@ def carry_out(plan: SweepPlan, work: Work, task: SweepTask, engines: Sequence[En
         taken = TrialResult.model_validate({**known, "name": trial.name, "resumed": True})
         executed.add(TrialOutcome(taken, {}), higher_is_better=better)
         task.on_trial(trial.key, taken)
-    groups = plan_groups(waiting, measured(work, task.spec), engines) if waiting else ()
+    data = measured(work, task.spec) if waiting else None
+    groups = plan_groups(waiting, data, engines) if data else ()
     keys = {trial.name: trial.key for trial in waiting}
     named = {engine.name: engine for engine in engines}
-    for batch in _batches(groups, named):
+    queue, reasons = deque(_batches(groups, named)), dict[str, str]()
+    while queue:
+        batch = queue.popleft()
         reason = _reason_to_stop(time.monotonic() - begun, task) if executed.trials else ""
         if reason:
             left = len(plan.trials) - len(executed.trials)
             executed.stopped = f"{reason}; {left} trials were not started"
             break
-        for outcome in run_groups(batch, work, named[batch[0].engine]):
+        engine = named[batch[0].engine]
+        undone = {trial.name: trial for group in batch for trial in group.trials}
+        for found in run_groups(batch, work, engine):
+            outcome = _with_reason(found, reasons)
+            undone.pop(outcome.result.name)
             executed.add(outcome, higher_is_better=better)
             task.on_trial(keys[outcome.result.name], outcome.result)
             logger.info("trial %s %s", outcome.result.name, outcome.result.status)
+        if undone and data:
+            reasons |= getattr(engine, "declined", {})
+            behind = engines[list(named).index(engine.name) + 1 :]
+            more = plan_groups(tuple(undone.values()), data, behind)
+            queue.extendleft(reversed(list(_batches(more, named))))
     _verify_finalists(executed, plan, work, task, engines)
     place = {trial.name: at for at, trial in enumerate(plan.trials)}
     executed.trials.sort(key=lambda trial: place[trial.name])
     return executed
+
+
+def _with_reason(outcome: TrialOutcome, reasons: Mapping[str, str]) -> TrialOutcome:
+    """Write into a record why an engine before this one declined the trial."""
+    reason = reasons.get(outcome.result.name)
+    if reason is None:
+        return outcome
+    update = {"notes": [*outcome.result.notes, f"{reason}: fitted by MLlib"]}
+    return TrialOutcome(outcome.result.model_copy(update=update), outcome.models)
 
 
 def _verify_finalists(

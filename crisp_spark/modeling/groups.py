@@ -96,6 +96,9 @@ class Engine(Protocol):
     def run(self, group: FitGroup, work: Work) -> Sequence[TrialOutcome]:
         """Fit and score a group on every fold; one outcome per trial, in the group's order.
 
+        A trial without an outcome goes to the engines behind this one; the engine has the reason in
+        ``declined``, by the trial's name.
+
         A trial that cannot be fitted has its error in its outcome. An exception gives the whole
         group back: its trials are then fitted one by one by MLlib.
         """

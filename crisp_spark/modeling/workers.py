@@ -25,7 +25,8 @@ def keep_archives_read() -> None:
 
 
 _ORIGINAL: list[Any] = []
-_SEEN: dict[str, tuple[int, int]] = {}
+_SEEN: dict[tuple[str, str], tuple[int, int]] = {}
+"""Size and time by archive and folder in it: each folder has an importer with a list of its own."""
 
 
 def _forget(importer: zipimport.zipimporter) -> None:
@@ -34,7 +35,7 @@ def _forget(importer: zipimport.zipimporter) -> None:
     except OSError:
         _ORIGINAL[0](importer)
         return
-    state = found.st_mtime_ns, found.st_size
-    if _SEEN.get(importer.archive) != state:
-        _SEEN[importer.archive] = state
+    state, name = (found.st_mtime_ns, found.st_size), (importer.archive, importer.prefix)
+    if _SEEN.get(name) != state:
+        _SEEN[name] = state
         _ORIGINAL[0](importer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ from pyspark.ml.linalg import Vectors
 
 from crisp_spark.modeling.engines.histogram_proved import ProvedEngine
 from crisp_spark.modeling.engines.plain import PlainEngine
+from crisp_spark.modeling.engines.sharing import SharingEngine
+from crisp_spark.modeling.executing import carry_out
 from crisp_spark.modeling.groups import plan_groups
 from crisp_spark.modeling.trials import fit_trial, score_validation
-from tests.spark.fold_cases import SLOTS, Folds, coded, predictions, trials_of
+from tests.spark.fold_cases import FOLD, SLOTS, Folds, coded, predictions, trials_of
 
 pytestmark = pytest.mark.slow
 
@@ -59,45 +62,53 @@ def test_what_is_certain_is_what_mllib_fits(spark, rows, problem, params):
     trials, engine = trials_of(problem, "gradient_boosting", params), ProvedEngine()
     groups = plan_groups(trials, folds.data, [engine, PlainEngine()])
     assert {(group.engine, group.label) for group in groups} == {("histogram-proved", "exact")}
+    assert proved_as_mllib(engine, groups, folds) >= len(trials) / 2
+
+
+def proved_as_mllib(engine, groups, folds):
+    """Compare certain trials with MLlib's own fits, and count them."""
     proved = 0
     for group in groups:
-        for trial, outcome in zip(group.trials, engine.run(group, folds.work), strict=True):
-            alone = fit_trial(trial, folds.prepared, folds.task)
+        trials = {trial.name: trial for trial in group.trials}
+        for outcome in engine.run(group, folds.work):
+            alone = fit_trial(trials[outcome.result.name], folds.prepared, folds.task)
             theirs = score_validation(alone, folds.prepared, folds.task)
             assert outcome.result.metrics == pytest.approx(theirs, abs=1e-9)
             assert predictions(outcome.models[0].stages[0], folds) == pytest.approx(
                 predictions(alone.stages[0], folds), abs=1e-9
             )
-            assert outcome.result.engine in ("", "mllib-shared")
-            proved += not outcome.result.engine
-    # Most are: a test that only ever compares MLlib with itself proves nothing.
-    assert proved >= len(trials) / 2
+            proved += 1
+    return proved
 
 
 @pytest.mark.parametrize("problem", ["binary", "regression"])
 def test_places_of_one_hot_vectors_are_certain_too(spark, problem):
     folds, engine = coded(spark, problem, one_hot=True), ProvedEngine()
     params = {"maxIter": [1, 4], "maxDepth": [2, 3], "minInstancesPerNode": 20}
-    trials, proved = trials_of(problem, "gradient_boosting", params), 0
-    for group in engine.take(trials, folds.data):
-        for trial, outcome in zip(group.trials, engine.run(group, folds.work), strict=True):
-            alone = fit_trial(trial, folds.prepared, folds.task)
-            theirs = score_validation(alone, folds.prepared, folds.task)
-            assert outcome.result.metrics == pytest.approx(theirs, abs=1e-9)
-            proved += not outcome.result.engine
-    assert proved >= len(trials) / 2
+    trials = trials_of(problem, "gradient_boosting", params)
+    groups = engine.take(trials, folds.data)
+    assert proved_as_mllib(engine, groups, folds) >= len(trials) / 2
 
 
 def test_what_is_uncertain_is_fitted_by_mllib_and_the_rest_is_not(spark):
     folds, engine = Folds(spark, "binary"), ProvedEngine()
     trials = trials_of("binary", "gradient_boosting", {"maxIter": [1, 30], "maxDepth": 5})
-    (group,) = engine.take(trials, folds.data)
-    one, other = (outcome.result for outcome in engine.run(group, folds.work))
-    assert (one.engine, one.notes) == ("", [])
-    assert (other.engine, other.label) == ("mllib-shared", "exact")
+    search = SimpleNamespace(mode="exact", finalists=0)
+    spec = SimpleNamespace(search=search, budget=SimpleNamespace(max_seconds=None))
+    seen = []
+    task = SimpleNamespace(
+        spec=spec, finished={}, on_trial=lambda key, _: seen.append(key), must_stop=str
+    )
+    metric = SimpleNamespace(name="accuracy", higher_is_better=True)
+    plan = SimpleNamespace(trials=trials, folds=(FOLD,), metric=metric)
+    found = carry_out(plan, folds.work, task, [engine, SharingEngine(), PlainEngine()])
+    one, other = found.trials
+    assert (one.engine, one.label, one.notes) == ("histogram-proved", "exact", [])
+    assert (other.engine, other.label) == ("mllib", "exact")
     assert "histogram-proved was not certain (tree" in other.notes[-1]
     alone = fit_trial(trials[1], folds.prepared, folds.task)
     assert other.metrics == score_validation(alone, folds.prepared, folds.task)
+    assert seen == [trial.key for trial in trials]
 
 
 def test_the_final_model_is_fitted_by_mllib(spark):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from crisp_spark.modeling.engines.boosted import Growth, boost_proved
-from crisp_spark.modeling.engines.kernel import Block, Limits
+from crisp_spark.modeling.engines.kernel import Block, Grower, Limits
 from crisp_spark.modeling.engines.proved import DoubtError, grow
 
 
@@ -144,6 +145,47 @@ def test_a_split_that_gains_next_to_nothing_is_a_doubt():
     assert (
         not grow(block_of([[0, 0, 1, 1]], target), np.ones(4) / 3, Limits(1, 1, 0.0)).root.slot > 0
     )
+
+
+def smooth(rows, scale=1.0):
+    chance = np.random.default_rng(9)
+    bins = chance.integers(0, 16, (3, rows))
+    pull = bins[0] + bins[1] / 3 + chance.normal(size=rows)
+    return bins, scale * pull
+
+
+def test_children_of_less_variance_than_mllib_cares_for_are_leaves():
+    bins, target = smooth(400, scale=1e-9)
+    root = grow(block_of(bins, target), target, Limits(4, 1, 0.0)).root
+    assert root.children
+    assert not any(child.children for child in root.children)
+    assert (
+        grow(block_of(bins, 1e9 * target), 1e9 * target, Limits(2, 9, 0.0))
+        .root.children[0]
+        .children
+    )
+
+
+def test_what_a_large_neighbour_leaves_of_the_digits_is_a_doubt():
+    bins, target = smooth(600)
+    far = bins[2] == 0
+    target[far] = 1e9 * (1 + np.random.default_rng(2).random(far.sum()))
+    with pytest.raises(DoubtError):
+        grow(block_of(bins, target), target, Limits(5, 10, 0.0))
+
+
+def test_splits_by_the_library_do_not_depend_on_where_zero_is():
+    bins, target = smooth(400)
+    limits = Limits(3, 10, 0.0)
+    found = [
+        Grower(replace(block_of(bins, target), name=str(away)), limits).grow(target + away)
+        for away in (0.0, 2.0**24)
+    ]
+    assert shape_of(found[0]) == shape_of(found[1])
+
+
+def shape_of(node):
+    return node.rows, node.slot, node.cut, [shape_of(child) for child in node.children]
 
 
 def test_boosting_ends_where_doubt_begins_and_says_so():

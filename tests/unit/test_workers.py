@@ -19,6 +19,7 @@ keep_archives_read()
 archive = sys.argv[1]
 sys.path.insert(0, archive)
 import one
+import part.one
 importlib.invalidate_caches()  # not seen before: read once more
 before = len(reads)
 for _ in range(5):
@@ -27,9 +28,11 @@ print(len(reads) - before)
 import zipfile
 with zipfile.ZipFile(archive, "a") as more:
     more.writestr("two.py", "VALUE = 2")
+    more.writestr("part/two.py", "VALUE = 3")
 importlib.invalidate_caches()
 import two
-print(two.VALUE)
+import part.two
+print(two.VALUE, part.two.VALUE)
 import os
 os.remove(archive)
 importlib.invalidate_caches()
@@ -44,6 +47,8 @@ def test_an_archive_is_read_again_only_where_it_has_changed(tmp_path):
     archive = tmp_path / "modules.zip"
     with zipfile.ZipFile(archive, "w") as made:
         made.writestr("one.py", "VALUE = 1")
+        made.writestr("part/__init__.py", "")
+        made.writestr("part/one.py", "VALUE = 1")
     told = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(archive)],
         check=True,
@@ -51,6 +56,6 @@ def test_an_archive_is_read_again_only_where_it_has_changed(tmp_path):
         text=True,
         env={**os.environ, "PYTHONPATH": ""},
     )
-    assert told.stdout.split() == ["0", "2", "gone"]
+    assert told.stdout.split() == ["0", "2", "3", "gone"]
     # This process is no worker: it is as it was.
     assert importlib.invalidate_caches() is None

@@ -91,6 +91,8 @@ def bag(block: Block, bagging: Bagging, parts: Sequence[Part]) -> Bagged:
     trees, measured = list[Grown](), dict[Part, Metrics]()
     for number in range(1, bagging.trees + 1):
         counts = None if all_rows else _draw(block.label.size, bagging, number)
+        if counts is not None and not counts.any():
+            raise ValueError(f"no row was drawn for tree {number}")
         trees.append(grower.grow(block.label, counts))
         if not block.scored_label.size:
             continue

@@ -2,14 +2,12 @@
 
 One model and fold per Spark task, as in ``mode: fast``, but grown by
 :mod:`crisp_spark.modeling.engines.proved`, which stops where MLlib might choose another split.
-What is certain is measured at once; the rest is fitted by MLlib, sharing fits where that can be.
+What is certain is measured at once; the rest is left to the engines of MLlib, which say why.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,7 +22,7 @@ from crisp_spark.modeling.engines.histogram import (
     refused,
     serves,
 )
-from crisp_spark.modeling.engines.sharing import SharingEngine, fit_key, largest, setting
+from crisp_spark.modeling.engines.sharing import fit_key, largest, setting
 from crisp_spark.modeling.groups import FitGroup, SweepData, Work
 from crisp_spark.modeling.trials import (
     FittedTrial,
@@ -53,9 +51,7 @@ class ProvedEngine:
         """Start without binned folds, or with those of others."""
         self.at_once = 1
         self._bins = bins or BinnedFolds()
-        self._rest = SharingEngine()
-        # MLlib's fits keep the cores busy by themselves.
-        self._one_at_a_time = threading.Lock()
+        self.declined: dict[str, str] = {}
 
     def take(self, trials: Sequence[PlannedTrial], data: SweepData) -> Sequence[FitGroup]:
         """Take boosted trees, grouped by fit; the others are left to MLlib."""
@@ -78,9 +74,9 @@ class ProvedEngine:
         ]
 
     def run(self, group: FitGroup, work: Work) -> Sequence[TrialOutcome]:
-        """Grow one model on every fold, a task each, and leave what is uncertain to MLlib.
+        """Grow one model on every fold, a task each; no outcome for trials that are uncertain.
 
-        Jobs: one, those of binning, once, and where a split is uncertain those of MLlib's fit.
+        Jobs: one, and those of binning, once.
         """
         watch, top = Stopwatch(trials=len(group.trials)), largest(group.trials)
         counts = [int(setting(trial, "maxIter")) for trial in group.trials]
@@ -103,29 +99,11 @@ class ProvedEngine:
             outcomes[trial.name] = measured_outcome(
                 trial, metrics, work.task, watch, models=OnDemand(makers)
             )
-        left = tuple(trial for trial in group.trials if trial.name not in outcomes)
-        if left:
-            doubt = next(found.doubt for found in boosted if len(found.trees) == sure)
-            outcomes |= self._by_mllib(replace(group, trials=left), work, doubt)
-        return [outcomes[trial.name] for trial in group.trials]
-
-    def _by_mllib(self, group: FitGroup, work: Work, doubt: str) -> dict[str, TrialOutcome]:
-        with self._one_at_a_time:
-            found = self._rest.run(group, work)
-        note = f"{self.name} was not certain ({doubt}): fitted by MLlib"
-        return {
-            outcome.result.name: TrialOutcome(
-                outcome.result.model_copy(
-                    update={
-                        "engine": self._rest.name,
-                        "label": self._rest.label,
-                        "notes": [*outcome.result.notes, note],
-                    }
-                ),
-                outcome.models,
-            )
-            for outcome in found
-        }
+        doubt = next((found.doubt for found in boosted if len(found.trees) == sure), "")
+        for trial in group.trials:
+            if trial.name not in outcomes:
+                self.declined[trial.name] = f"{self.name} was not certain ({doubt})"
+        return list(outcomes.values())
 
     def fit(self, trial: PlannedTrial, prepared: Prepared, task: TrialTask) -> FittedTrial:
         """Fit a trial by MLlib. Jobs: those of the learner."""

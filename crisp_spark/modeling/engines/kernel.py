@@ -180,7 +180,10 @@ class Grower:
         if self._booster is None or not rows.size:
             return node.of(rows)
         times = np.ones(target.size) if counts is None else counts
-        gradient, hessian = (-target * times).astype(np.float32), times.astype(np.float32)
+        # Gains do not depend on where zero is, but float32 has few digits for what is far from it.
+        middle = float(np.dot(target, times) / times.sum())
+        gradient = ((middle - target) * times).astype(np.float32)
+        hessian = times.astype(np.float32)
         ended = self._booster.update(fobj=lambda *_: (gradient, hessian))
         if ended:
             return node.of(rows)

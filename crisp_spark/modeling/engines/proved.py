@@ -5,7 +5,7 @@ their last digits from one order of rows to another, so a split is certain where
 
 - no other one comes within what rounding could do (``_NEAR``), or
 - the others part the rows in the same way, those fitted on and those scored: which of them it is
-  makes no difference to any prediction, or
+  makes no difference to any prediction of these rows, or
 - the targets are whole numbers, whose sums have no rounding: then MLlib's own formula decides.
 
 Anything else ends the growth with :class:`DoubtError`. What is certain agrees with MLlib's
@@ -27,6 +27,9 @@ from crisp_spark.modeling.engines.kernel import Bins, Block, Floats, Grown, Limi
 _NEAR, _ROUNDING, _SAME = 1e-9, 1e-12, 1e-10
 """Shares of a node's variance, of its sum of squares, and of its largest value."""
 _WHOLE = 2.0**50
+_EPSILON = 2.0**-52
+"""Below this variance MLlib makes a leaf of a child, whatever the scale of the targets."""
+_MOST_ALIKE = 64
 _CELLS = 2**21
 """Values that are sorted into bins at once, and bins that are held at once."""
 
@@ -61,6 +64,7 @@ class _Node:
     cut: int = -1
     gain: float = -1.0
     children: list[_Node] = field(default_factory=list)
+    parent: _Node | None = None
 
     @property
     def spread(self) -> float:
@@ -157,6 +161,8 @@ class _Growth:
         children = self._nodes(2 * len(parents))
         for place, node in enumerate(parents):
             node.children = children[2 * place : 2 * place + 2]
+            for child in node.children:
+                child.parent = node
         return children
 
     def _histograms(self, first: int, nodes: int) -> tuple[Ints, Floats]:
@@ -205,7 +211,10 @@ class _Growth:
             if not cut or left[slot, cut] != left[slot, cut - 1] or not allowed[slot, cut - 1]
         ]
         gain = (best - base) / node.rows
-        unclear = best - base <= reach or abs(gain - self.limits.min_gain) * node.rows <= reach
+        wide = reach + self._inherited(node)
+        unclear = best - base <= wide or abs(gain - self.limits.min_gain) * node.rows <= wide
+        if len(firsts) > _MOST_ALIKE:
+            raise DoubtError("many splits are equally good")
         if len(firsts) > 1 or unclear:
             if self.whole:
                 firsts, gain = self._by_formula(number, node, firsts)
@@ -217,13 +226,25 @@ class _Growth:
             return None
         return (*firsts[0], gain)
 
+    def _inherited(self, node: _Node) -> float:
+        """Return how far off MLlib's sum of squares may be: it takes the left from the parent's."""
+        return 0.0 if self.whole or node.parent is None else _ROUNDING * node.parent.squares
+
     def _poor(self, gain: float) -> bool:
         return gain <= 0 or gain < self.limits.min_gain
 
     def _even(self, number: int, node: _Node) -> bool:
-        """Say whether all targets of a node are the same, as far as it matters."""
+        """Say whether MLlib makes a leaf of a node because its targets are the same, or nearly."""
+        room = self._inherited(node)
+        if node.parent is not None and node.spread <= _EPSILON * node.rows + room:
+            if node.spread < _EPSILON * node.rows - room:
+                return True
+            return self._same(number)
         if node.spread > _NEAR * node.squares:
             return False
+        return self._same(number)
+
+    def _same(self, number: int) -> bool:
         values = self.target[self.fitted.of(number)]
         if np.ptp(values) <= _SAME * np.abs(values).max():
             return True
@@ -231,12 +252,15 @@ class _Growth:
 
     def _alike(self, number: int, splits: list[tuple[int, int]]) -> bool:
         """Say whether splits part all rows of a node in the same way."""
-        sides = []
-        for slot, cut in splits:
-            parts = [rows.bins[slot, rows.of(number)] <= cut for rows in (self.fitted, self.scored)]
-            sides.append(np.concatenate(parts))
+        found = [(rows.bins, rows.of(number)) for rows in (self.fitted, self.scored)]
+
+        def goes_left(slot: int, cut: int) -> NDArray[np.bool_]:
+            return np.concatenate([bins[slot, own] <= cut for bins, own in found])
+
+        first = goes_left(*splits[0])
         return all(
-            np.array_equal(side, sides[0]) or np.array_equal(~side, sides[0]) for side in sides[1:]
+            np.array_equal(side, first) or np.array_equal(~side, first)
+            for side in (goes_left(*split) for split in splits[1:])
         )
 
     def _by_formula(
@@ -263,7 +287,8 @@ class _Growth:
         clear &= all(max(each) <= lowest for each in gains[at + 1 :])
         if not (clear or self._alike(number, splits)):
             raise DoubtError("two splits are equally good")
-        if len({self._poor(gain) for gain in gains[at]}) > 1:
+        tried = [gains[at]] if clear else gains
+        if len({self._poor(gain) for pair in tried for gain in pair}) > 1:
             raise DoubtError("a split gains next to nothing")
         return [splits[at]], gains[at][0]
 
