@@ -91,7 +91,7 @@ def carry_out(plan: SweepPlan, work: Work, task: SweepTask, engines: Sequence[En
             logger.info("trial %s %s", outcome.result.name, outcome.result.status)
         if undone and data:
             reasons |= getattr(engine, "declined", {})
-            behind = engines[list(named).index(engine.name) + 1 :]
+            behind = engines[engines.index(engine) + 1 :]
             more = plan_groups(tuple(undone.values()), data, behind)
             queue.extendleft(reversed(list(_batches(more, named))))
     _verify_finalists(executed, plan, work, task, engines)

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from crisp_spark.errors import SpecError
 from crisp_spark.modeling.engines.bins import Case, binned_fold, megabytes
-from crisp_spark.modeling.engines.boosted import Growth, boost
+from crisp_spark.modeling.engines.boosted import Boosted, Growth, boost
 from crisp_spark.modeling.engines.kernel import Block, nodes_of
 from crisp_spark.modeling.engines.nodes import build_model
 from crisp_spark.modeling.engines.sharing import fit_key, largest, setting, valid
 from crisp_spark.modeling.estimators import BuildContext, build_estimator
 from crisp_spark.modeling.features import FEATURES
 from crisp_spark.modeling.formatting import format_trial
-from crisp_spark.modeling.groups import FitGroup, SweepData, Work
+from crisp_spark.modeling.groups import FitGroup, Label, SweepData, Work
 from crisp_spark.modeling.trials import (
     FittedTrial,
     Stopwatch,
@@ -119,14 +119,19 @@ def refused(data: SweepData) -> bool:
     )
 
 
-class HistogramEngine:
-    """Serves gradient boosting on numbers, where a binned fold fits the memory of a task.
+class BinnedEngine:
+    """What engines that grow one model on each binned fold, a task each, have in common.
 
     Args:
         bins: Folds as bins, shared with other engines.
     """
 
-    name = "histogram"
+    name: str
+    mode: str
+    """Mode of the search that it serves."""
+    label: Label = "exact"
+    _how: str
+    """What readers are told of it."""
 
     def __init__(self, bins: BinnedFolds | None = None) -> None:
         """Start without binned folds, or with those of others."""
@@ -134,54 +139,80 @@ class HistogramEngine:
         self._bins = bins or BinnedFolds()
 
     def take(self, trials: Sequence[PlannedTrial], data: SweepData) -> Sequence[FitGroup]:
-        """Take boosted trees, grouped by fit; the others are left to MLlib."""
+        """Take what bins can do justice to, grouped by fit; the others are left to MLlib."""
         self.at_once = at_once(data)
-        if data.mode != "fast" or refused(data):
+        if data.mode != self.mode or refused(data):
             return []
         found: dict[str, list[PlannedTrial]] = {}
         for trial in trials:
-            if serves(trial):
-                found.setdefault(fit_key(trial), []).append(trial)
+            key = self._key(trial, data)
+            if key is not None:
+                found.setdefault(key, []).append(trial)
         return [
             FitGroup(
                 self.name,
                 tuple(members),
-                label="equivalent",
-                why=f"{len(members)} trials from one model per fold, each in one task; MLlib's "
-                "trees up to ties",
+                label=self.label,
+                why=f"{len(members)} trials from one model per fold, each in one task{self._how}",
                 jobs=1 / max(data.folds, 1),
             )
             for members in found.values()
         ]
 
+    def _key(self, trial: PlannedTrial, data: SweepData) -> str | None:
+        """Return the same text for trials that one fit serves; None for one not served."""
+        raise NotImplementedError
+
+
+class HistogramEngine(BinnedEngine):
+    """Serves gradient boosting on numbers, where a binned fold fits the memory of a task."""
+
+    name = "histogram"
+    mode = "fast"
+    label: Label = "equivalent"
+    _how = "; MLlib's trees up to ties"
+    _boost = staticmethod(boost)
+
+    def __init__(self, bins: BinnedFolds | None = None) -> None:
+        """Start without binned folds, or with those of others."""
+        super().__init__(bins)
+        self.declined: dict[str, str] = {}
+
+    def _key(self, trial: PlannedTrial, data: SweepData) -> str | None:
+        del data
+        return fit_key(trial) if serves(trial) else None
+
     def run(self, group: FitGroup, work: Work) -> Sequence[TrialOutcome]:
-        """Grow one model on every fold, a task each. Jobs: one, and those of binning, once."""
+        """Grow one model on every fold, a task each; no outcome for trials that are uncertain.
+
+        Jobs: one, and those of binning, once.
+        """
         watch, top = Stopwatch(trials=len(group.trials)), largest(group.trials)
         counts = [int(setting(trial, "maxIter")) for trial in group.trials]
         folds = [work.preparation.fold(fold) for fold in work.folds]
         cases = self._bins.all(top, work)
         growth = growth_of(top, work.task)
-        boosted = in_tasks(folds[0], cases, partial(boost, growth=growth, counts=counts))
-
-        def models(count: int, trial: PlannedTrial) -> Mapping[int, FittedTrial]:
+        boosted: list[Boosted] = in_tasks(
+            folds[0], cases, partial(self._boost, growth=growth, counts=counts)
+        )
+        sure = min(len(found.trees) for found in boosted)
+        outcomes = {}
+        for trial, count in zip(group.trials, counts, strict=True):
+            if count > sure:
+                continue
             makers = {
-                fold.fold: converted(trial, prepared, case, found.trees[:count], work.task)
-                for fold, prepared, case, found in zip(
-                    work.folds, folds, cases, boosted, strict=True
-                )
+                plan.fold: converted(trial, fold, case, found.trees[:count], work.task)
+                for plan, fold, case, found in zip(work.folds, folds, cases, boosted, strict=True)
             }
-            return OnDemand(makers)
-
-        return [
-            measured_outcome(
-                trial,
-                [found.metrics[count] for found in boosted],
-                work.task,
-                watch,
-                models=models(count, trial),
+            metrics = [found.metrics[count] for found in boosted]
+            outcomes[trial.name] = measured_outcome(
+                trial, metrics, work.task, watch, models=OnDemand(makers)
             )
-            for trial, count in zip(group.trials, counts, strict=True)
-        ]
+        doubt = next((found.doubt for found in boosted if len(found.trees) == sure), "")
+        for trial in group.trials:
+            if trial.name not in outcomes:
+                self.declined[trial.name] = f"{self.name} was not certain ({doubt})"
+        return list(outcomes.values())
 
     def fit(self, trial: PlannedTrial, prepared: Prepared, task: TrialTask) -> FittedTrial:
         """Grow one model in one task and convert it. Jobs: one, and those of binning."""

@@ -15,10 +15,9 @@ from crisp_spark.modeling.engines.histogram import (
     DEEPEST,
     MOST_BINS,
     ROUTES,
+    BinnedEngine,
     BinnedFolds,
-    at_once,
     in_tasks,
-    refused,
 )
 from crisp_spark.modeling.engines.kernel import Limits
 from crisp_spark.modeling.engines.sharing import (
@@ -57,46 +56,26 @@ _IMPURITY = {"binary": "gini", "regression": "variance"}
 _FEWEST_DRAWN = 2
 
 
-class HistogramForestEngine:
-    """Serves forests and trees on numbers, where a binned fold fits the memory of a task.
-
-    Args:
-        bins: Folds as bins, shared with other engines.
-    """
+class HistogramForestEngine(BinnedEngine):
+    """Serves forests and trees on numbers, where a binned fold fits the memory of a task."""
 
     name = "histogram-forest"
+    mode = "fast"
     label: Label = "equivalent"
+    _how = ", with draws of its own; finalists are fitted again"
     refit_finalists = True
 
     def __init__(self, bins: BinnedFolds | None = None) -> None:
         """Start without binned folds, or with those of others."""
-        self.at_once = 1
-        self._bins = bins or BinnedFolds()
+        super().__init__(bins)
         self._shares: dict[str, float] = {}
 
-    def take(self, trials: Sequence[PlannedTrial], data: SweepData) -> Sequence[FitGroup]:
-        """Take forests and trees, grouped by fit; the others are left to MLlib."""
-        self.at_once = at_once(data)
-        if data.mode != "fast" or refused(data):
-            return []
-        found: dict[tuple[str, bool], list[PlannedTrial]] = {}
-        for trial in trials:
-            if _serves(trial, data):
-                self._shares[trial.name] = _share(trial, data)
-                # A single tree looks at all slots, and is the first of no such forest.
-                several = _trees(trial) > 1
-                found.setdefault((fit_key(trial, _RULES), several), []).append(trial)
-        return [
-            FitGroup(
-                self.name,
-                tuple(members),
-                label=self.label,
-                why=f"{len(members)} trials from one model per fold, each in one task, with draws "
-                "of its own; finalists are fitted again",
-                jobs=1 / max(data.folds, 1),
-            )
-            for members in found.values()
-        ]
+    def _key(self, trial: PlannedTrial, data: SweepData) -> str | None:
+        if not _serves(trial, data):
+            return None
+        self._shares[trial.name] = _share(trial, data)
+        # A single tree looks at all slots, and is the first of no forest that does not.
+        return f"{fit_key(trial, _RULES)} {_trees(trial) > 1}"
 
     def run(self, group: FitGroup, work: Work) -> Sequence[TrialOutcome]:
         """Grow one forest on every fold, a task each. Jobs: one, and those of binning, once."""
