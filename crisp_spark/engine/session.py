@@ -145,19 +145,39 @@ def _interrupts_later() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
-def _interrupted(_number: int, _frame: FrameType | None) -> NoReturn:
-    cancel_jobs_aside()
+def _interrupted(_number: int, frame: FrameType | None) -> NoReturn:
+    leave_spark(frame)
     raise KeyboardInterrupt
 
 
-def cancel_jobs_aside() -> None:
-    """Cancel all Spark jobs of this process, so that threads which wait for them come back.
+def leave_spark(frame: FrameType | None) -> None:
+    """For signal handlers that are about to raise: give up the call of the JVM in ``frame``.
 
-    For signal handlers: it works in a thread of its own, because the main thread may be in the
-    middle of talking to the JVM.
+    All Spark jobs of this process are cancelled, so that threads which wait for them come back;
+    in a thread of its own, because the main thread may be in the middle of talking to the JVM.
     """
-    if "pyspark" in sys.modules:
-        threading.Thread(target=_cancel_jobs, name="cancel-spark-jobs", daemon=True).start()
+    if "pyspark" not in sys.modules:
+        return
+    _drop_connection(frame)
+    threading.Thread(target=_cancel_jobs, name="cancel-spark-jobs", daemon=True).start()
+
+
+def _drop_connection(frame: FrameType | None) -> None:
+    """Close the connection on which the interrupted code waits for an answer of the JVM.
+
+    Left open, it may be taken up again, and the late answer be read as that to another question.
+    Left to py4j, which cleans up after a KeyboardInterrupt only, *all* connections to the JVM are
+    closed: those of other threads, and one that this thread opens right afterwards.
+    """
+    while frame is not None:
+        if (
+            frame.f_code.co_name == "send_command"
+            and frame.f_globals.get("__name__") == "py4j.java_gateway"
+        ):
+            connection = frame.f_locals.get("connection")
+            if connection is not None:
+                connection.close()
+        frame = frame.f_back
 
 
 def _cancel_jobs() -> None:

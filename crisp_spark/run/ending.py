@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from crisp_spark.engine.session import cancel_jobs_aside
+from crisp_spark.engine.session import leave_spark
 
 EX_TERMINATED = 128 + signal.SIGTERM
 
@@ -40,9 +40,9 @@ def terminated_as_error() -> Iterator[None]:
         yield
         return
 
-    def ended(_number: int, _frame: FrameType | None) -> None:
+    def ended(_number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        cancel_jobs_aside()
+        leave_spark(frame)
         raise TerminatedBySignal
 
     before = signal.signal(signal.SIGTERM, ended)

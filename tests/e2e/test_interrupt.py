@@ -52,6 +52,15 @@ import os, signal, threading, time
 from crisp_spark.engine.session import build_session
 
 spark = build_session("interrupted", master="local[2]")
+jvm = spark.sparkContext._jvm
+other = []
+
+def ask_on_a_connection_of_its_own():
+    jvm.java.lang.Thread.sleep(4000)
+    other.append(jvm.java.lang.Math.abs(-7))
+
+asking = threading.Thread(target=ask_on_a_connection_of_its_own)
+asking.start()
 for wait in (0.5, 2.0):
     spark.range(3).count()
     threading.Timer(wait, os.kill, (os.getpid(), signal.SIGINT)).start()
@@ -62,15 +71,45 @@ for wait in (0.5, 2.0):
         print("interrupted", time.monotonic() - began < 60)
     while spark.sparkContext.statusTracker().getActiveJobsIds():
         time.sleep(0.1)
+asking.join()
+print("other thread", other)
 print("rows", spark.range(5).count())
 spark.stop()
 """
 
 
 def test_interrupt_while_the_jvm_answers_leaves_a_session_that_works():
-    # Spark's own handler calls the JVM on the connection that is in use, which breaks it.
+    # Spark's own handler calls the JVM on the connection that is in use, which breaks it; and
+    # py4j's cleaning up closes the connections of all threads.
+    said = _run(WAITING)
+    assert said == ["interrupted True", "interrupted True", "other thread [7]", "rows 5"]
+
+
+TERMINATED = """
+import os, signal, threading
+from crisp_spark.engine.session import build_session
+from crisp_spark.run.ending import TerminatedBySignal, terminated_as_error
+
+spark = build_session("terminated", master="local[2]")
+jvm = spark.sparkContext._jvm
+threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+try:
+    with terminated_as_error():
+        jvm.java.lang.Thread.sleep(3000)
+except TerminatedBySignal as ended:
+    # Records are closed here; what they ask must not get the answer that was still to come.
+    print("asked", jvm.java.lang.Math.abs(-7), ended.code)
+spark.stop()
+"""
+
+
+def test_after_sigterm_the_jvm_answers_what_was_asked():
+    assert _run(TERMINATED) == ["asked 7 143"]
+
+
+def _run(script: str) -> list[str]:
     ran = subprocess.run(
-        [sys.executable, "-c", WAITING], capture_output=True, text=True, timeout=90, check=False
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=90, check=False
     )
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.split("\n")[:3] == ["interrupted True", "interrupted True", "rows 5"]
+    return ran.stdout.splitlines()
