@@ -18,6 +18,9 @@ _BUCKET = 32_768
 """Values that one bitmap of Spark's holds."""
 _MOST_BUCKETS = 512
 _LEAST_ROWS_PER_BUCKET = 1_024
+_ROWS_PER_PART = 125_000
+"""Hashes whose groups fit the caches of a core."""
+_MOST_SPREAD = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -112,31 +115,38 @@ class KeyCount:
     groups: tuple[tuple[tuple[Any, ...], int], ...] | None = field(default=None, repr=False)
 
 
-def count_keys(df: DataFrame, keys: Mapping[Name, Key]) -> dict[Name, KeyCount]:
+def count_keys(df: DataFrame, keys: Mapping[Name, Key], rows: int = 0) -> dict[Name, KeyCount]:
     """Count distinct and repeated keys, exactly.
+
+    Args:
+        df: The rows.
+        keys: Key sets by name.
+        rows: Rows of ``df``, 0 where they are not known; only how the work is cut depends on it.
 
     Rows: none. Adds: nothing. Drops: nothing. Jobs: one query for all key sets, another one for
     whole numbers that repeat, and one per key set that repeats.
     """
     if not keys:
         return {}
-    counts = dict(zip(keys, _first_pass(df, list(keys.values())), strict=True))
+    counts = dict(zip(keys, _first_pass(df, list(keys.values()), rows), strict=True))
     again = {
         name: replace(key, bounds=None)
         for name, key in keys.items()
         if key.bitmap and counts[name].distinct < counts[name].rows
     }
     if again:
-        counts |= dict(zip(again, _first_pass(df, list(again.values())), strict=True))
+        counts |= dict(zip(again, _first_pass(df, list(again.values()), rows), strict=True))
     return {name: _exact(df, key, counts[name]) for name, key in keys.items()}
 
 
-def _first_pass(df: DataFrame, keys: Sequence[Key]) -> list[KeyCount]:
+def _first_pass(df: DataFrame, keys: Sequence[Key], rows: int) -> list[KeyCount]:
     width = max(len(key.flags) for key in keys)
     branches = []
     for at, key in enumerate(keys):
         flags = [*key.flags, *[F.lit(None).cast("boolean")] * (width - len(key.flags))]
-        counted = _bitmaps(df, key) if key.bitmap else _grouped(df, key, hashed=key.hashed)
+        counted = (
+            _bitmaps(df, key) if key.bitmap else _grouped(df, key, hashed=key.hashed, rows=rows)
+        )
         branches.append(
             counted.select(
                 F.lit(at).alias("key"),
@@ -187,16 +197,22 @@ def _bitmaps(df: DataFrame, key: Key) -> DataFrame:
     )
 
 
-def _grouped(df: DataFrame, key: Key, *, hashed: bool) -> DataFrame:
-    rows = df.where(key.where)
+def _grouped(df: DataFrame, key: Key, *, hashed: bool, rows: int = 0) -> DataFrame:
+    found = df.where(key.where)
     if hashed:
-        rows, names = rows.select(F.xxhash64(*key.columns).alias("h")), ["h"]
+        found, names = found.select(F.xxhash64(*key.columns).alias("h")), ["h"]
+        parts = rows // _ROWS_PER_PART
+        if parts > 1 and rows <= _MOST_SPREAD:
+            # Keys that hardly repeat gain nothing from being counted before the shuffle. Where
+            # they repeat after all, one task may get all rows: so not with very many.
+            parts = max(parts, df.sparkSession.sparkContext.defaultParallelism)
+            found = found.repartition(parts, "h")
     else:
         names = key.names
-        rows = rows.select(
+        found = found.select(
             *[column.alias(name) for column, name in zip(key.columns, names, strict=True)]
         )
-    return rows.groupBy(*names).agg(F.count(F.lit(1)).alias("n"))
+    return found.groupBy(*names).agg(F.count(F.lit(1)).alias("n"))
 
 
 def repeated_keys(df: DataFrame, key: Key, repeated: int) -> DataFrame:

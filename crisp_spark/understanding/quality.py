@@ -1,7 +1,8 @@
 """Judge the rules of a source: all rules about rows and all statistics in one aggregation.
 
-Rules that compare rows take a pass per key set, quantiles one pass, examples of failing values
-one pass over all broken rules. Nothing is cached, and only the columns that rules name are read.
+Rules that compare rows take a pass per key set, quantiles up to three, examples of
+failing values one pass over all broken rules; these wait for the aggregation, but not for each
+other. Nothing is cached, and only the columns that rules name are read.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from crisp_spark.engine.threads import side_by_side
 from crisp_spark.errors import spark_reason
 from crisp_spark.results.base import Verdict, worst
 from crisp_spark.results.profile import Cell
@@ -32,12 +34,15 @@ from crisp_spark.understanding.quality_checks import (
 )
 from crisp_spark.understanding.quality_compile import compile_rules
 from crisp_spark.understanding.quality_keys import (
-    count_bad_keys,
-    count_key_sets,
+    JudgedKeys,
     is_whole,
-    sample_bad_keys,
+    judge_keys,
 )
-from crisp_spark.understanding.quality_quantiles import exact_columns, find_quantiles
+from crisp_spark.understanding.quality_quantiles import (
+    Quantiles,
+    exact_columns,
+    find_quantiles,
+)
 from crisp_spark.understanding.quality_rows import BrokenRules, split_rows
 from crisp_spark.understanding.quality_samples import failing_values, sample_failures
 from crisp_spark.understanding.quality_verdicts import counted_result, observed_result, unknown
@@ -141,6 +146,15 @@ def evaluate_rules(
     )
 
 
+Examples = Sequence[tuple[str | None, int | None]]
+
+
+@dataclass(frozen=True)
+class _Samples:
+    of_rules: Mapping[str, Examples]
+    passes: int
+
+
 @dataclass
 class _Judge:
     df: DataFrame
@@ -158,8 +172,18 @@ class _Judge:
         self.plans = {plan.name: plan for plan in plan_columns(self.df, {})}
         answers, errors = self._fused()
         self.rows = answers["rows"]
-        self._judge_rows(answers, errors)
-        self._judge_keys(answers, errors)
+        computed = [check for check in self.compiled.rows if check.bound.name not in errors]
+        failed = {check.bound.name: answers[f"{check.bound.name}/failed"] for check in computed}
+        samples, keys, quantiles = side_by_side(
+            self.df.sparkSession,
+            lambda: self._sample_rows(computed, failed),
+            lambda: self._find_keys(answers, errors),
+            lambda: self._find_quantiles(answers),
+        )
+        self.failed = failed | {name: found.failed for name, found in keys.of_rules.items()}
+        self.passes += samples.passes + keys.passes + quantiles.passes
+        self._judge_rows(answers, errors, samples.of_rules)
+        self._judge_keys(answers, errors, keys)
         for check in self.compiled.table:
             name = check.bound.name
             if name in errors:
@@ -167,7 +191,7 @@ class _Judge:
                 continue
             observed, holds = answers[f"{name}/observed"], answers[f"{name}/holds"]
             self._observe(check.bound, cell(observed), holds=bool(holds))
-        self._judge_quantiles(answers)
+        self._judge_quantiles(quantiles)
         for bound in self.compiled.schema:
             if isinstance(bound.rule, q.SchemaIs):
                 faults = schema_faults(self.df, bound.rule)
@@ -202,12 +226,15 @@ class _Judge:
     def _passed(self) -> None:
         self.passes += 1
 
-    def _judge_rows(self, answers: Mapping[str, Any], errors: Mapping[str, str]) -> None:
-        checks = [check for check in self.compiled.rows if check.bound.name not in errors]
-        self.failed = {check.bound.name: answers[f"{check.bound.name}/failed"] for check in checks}
-        broken = [check for check in checks if self.failed[check.bound.name]]
-        samples = sample_failures(self.df, broken, self.failed, self.most) if broken else {}
-        self.passes += any(not isinstance(check.bound.rule, q.NotNull) for check in broken)
+    def _sample_rows(self, checks: Sequence[RowCheck], failed: Mapping[str, int]) -> _Samples:
+        broken = [check for check in checks if failed[check.bound.name]]
+        samples = sample_failures(self.df, broken, failed, self.most) if broken else {}
+        passes = any(not isinstance(check.bound.rule, q.NotNull) for check in broken)
+        return _Samples(samples, int(passes))
+
+    def _judge_rows(
+        self, answers: Mapping[str, Any], errors: Mapping[str, str], samples: Mapping[str, Examples]
+    ) -> None:
         for check in self.compiled.rows:
             name = check.bound.name
             if name in errors:
@@ -215,39 +242,31 @@ class _Judge:
             else:
                 self._count(check, answers, samples.get(name, []))
 
-    def _judge_keys(self, answers: Mapping[str, Any], errors: Mapping[str, str]) -> None:
+    def _find_keys(self, answers: Mapping[str, Any], errors: Mapping[str, str]) -> JudgedKeys:
         checks = [check for check in self.compiled.keys if check.bound.name not in errors]
-        unique = [check for check in checks if isinstance(check.bound.rule, q.Unique)]
-        bounds = {
-            check.bound.name: bounds_of(answers.get(f"{check.bound.name}/bounds"))
-            for check in unique
-        }
-        found = count_key_sets(self.df, unique, self.compiled.distinct, bounds)
-        self.passes += found.passes
+        names = [check.bound.name for check in checks]
+        bounds = {name: bounds_of(answers.get(f"{name}/bounds")) for name in names}
+        found = (self.df, checks, self.compiled.distinct, bounds)
+        return judge_keys(*found, rows=self.rows, parents=self.parents, most=self.most)
+
+    def _judge_keys(
+        self, answers: Mapping[str, Any], errors: Mapping[str, str], keys: JudgedKeys
+    ) -> None:
         for bound in self.compiled.distinct:
-            distinct = found.distinct[bound.name]
+            distinct = keys.distinct[bound.name]
             self._observe(bound, distinct, holds=_in_range(bound, distinct))
         for check in self.compiled.keys:
             name = check.bound.name
             if name in errors:
                 self.results[name] = unknown(check.bound, self.rows, errors[name])
-                continue
-            if name in found.failed:
-                failed = found.failed[name]
-                samples = sample_bad_keys(self.df, check, self.parents, self.most, failed)
             else:
-                self.passes += 1
-                counts = count_bad_keys(self.df, check, self.parents, self.most)
-                failed, samples = counts.failed, counts.samples
-            self.passes += bool(failed and self.most)
-            self.failed[name] = failed
-            self._count(check, answers, samples)
+                self._count(check, answers, keys.of_rules[name].samples)
 
     def _count(
         self,
         check: RowCheck,
         answers: Mapping[str, Any],
-        samples: Sequence[tuple[str | None, int | None]],
+        samples: Examples,
     ) -> None:
         name = check.bound.name
         shown = failing_values(check, samples, self.plans, self.private)
@@ -262,10 +281,11 @@ class _Judge:
             plans=self.plans,
         )
 
-    def _judge_quantiles(self, answers: Mapping[str, Any]) -> None:
+    def _find_quantiles(self, answers: Mapping[str, Any]) -> Quantiles:
         sizes = {name: answers[f"{name}/finite"] for name in exact_columns(self.compiled)}
-        found = find_quantiles(self.df, self.compiled, self.plans, sizes, self.rows)
-        self.passes += found.passes
+        return find_quantiles(self.df, self.compiled, self.plans, sizes, self.rows)
+
+    def _judge_quantiles(self, found: Quantiles) -> None:
         for bound, observed in found.values:
             holds = observed is not None and _in_range(bound, observed)
             self._observe(bound, observed, holds=holds)

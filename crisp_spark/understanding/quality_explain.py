@@ -106,7 +106,7 @@ def explain_rules(
             if isinstance(check.bound.rule, q.Relationships)
         ],
         # A sample brackets the values; small tables take this scan only.
-        _pass(df, "exact quantiles", exact, 2, 3),
+        _pass(df, "exact quantiles", exact, 3, 4),
         _pass(df, "approximate quantiles", rough, 1, 1),
         Pass("columns and types", tuple(b.name for b in compiled.schema), (), 0, 0),
     ]

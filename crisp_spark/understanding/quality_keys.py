@@ -31,6 +31,60 @@ class KeyCounts:
     samples: tuple[tuple[str | None, int], ...]
 
 
+@dataclass(frozen=True)
+class JudgedKeys:
+    """What was found about all rules that compare rows.
+
+    Attributes:
+        of_rules: Rule to its failing rows and keys.
+        distinct: Rule about distinct values to their number.
+        passes: Passes over the table.
+    """
+
+    of_rules: dict[str, KeyCounts]
+    distinct: dict[str, int]
+    passes: int
+
+
+def judge_keys(
+    df: DataFrame,
+    checks: Sequence[RowCheck],
+    distinct: Sequence[BoundRule],
+    bounds: Mapping[str, Bounds | None],
+    *,
+    rows: int,
+    parents: Mapping[str, DataFrame],
+    most: int,
+) -> JudgedKeys:
+    """Count the rows that fail rules about keys, and distinct values, with examples.
+
+    Args:
+        df: The rows.
+        checks: Rules about keys.
+        distinct: Rules about distinct values.
+        bounds: Bounds of keys of one whole number, by rule.
+        rows: Rows of ``df``.
+        parents: Sources that ``relationships`` refer to.
+        most: Largest number of failing keys shown per rule.
+
+    Rows: none. Adds: nothing. Drops: nothing. Jobs: those of :func:`count_key_sets`, one pass per
+    foreign key, and one for examples per rule that fails.
+    """
+    unique = [check for check in checks if isinstance(check.bound.rule, q.Unique)]
+    found = count_key_sets(df, unique, distinct, bounds, rows)
+    passes, of_rules = found.passes, {}
+    for check in checks:
+        name = check.bound.name
+        if name in found.failed:
+            failed = found.failed[name]
+            of_rules[name] = KeyCounts(failed, sample_bad_keys(df, check, parents, most, failed))
+        else:
+            passes += 1
+            of_rules[name] = count_bad_keys(df, check, parents, most)
+        passes += bool(of_rules[name].failed and most)
+    return JudgedKeys(of_rules, found.distinct, passes)
+
+
 def bad_keys(df: DataFrame, check: RowCheck, parents: Mapping[str, DataFrame]) -> DataFrame:
     """Return the failing keys of a rule: columns ``k0 ..``, ``rows`` and ``shown``.
 
@@ -78,6 +132,7 @@ def count_key_sets(
     unique: Sequence[RowCheck],
     distinct: Sequence[BoundRule],
     bounds: Mapping[str, Bounds | None],
+    rows: int,
 ) -> KeySets:
     """Count repeated keys and distinct values, exactly; rules on one key set share a pass.
 
@@ -88,6 +143,7 @@ def count_key_sets(
         unique: Rules about repeated keys.
         distinct: Rules about distinct values.
         bounds: Bounds of keys of one whole number, by rule.
+        rows: Rows of ``df``.
 
     Rows: none. Adds: nothing. Drops: nothing. Jobs: one query for single columns, one for keys of
     several; one more per key set whose hashes repeat.
@@ -109,11 +165,11 @@ def count_key_sets(
                 bounds=bounds.get(check.bound.name),
             )
     first = {place: key for place, key in keys.items() if len(place[0]) == 1}
-    found = count_keys(df, first)
+    found = count_keys(df, first, rows)
     single = {place[0][0] for place, count in found.items() if not place[1] and not count.repeated}
     proven = {place for place in keys.keys() - first.keys() if not single.isdisjoint(place[0])}
     second = {place: key for place, key in keys.items() if place not in first.keys() | proven}
-    found |= count_keys(df, second)
+    found |= count_keys(df, second, rows)
     return KeySets(
         failed={
             check.bound.name: 0 if _place(check) in proven else found[_place(check)].repeated_rows

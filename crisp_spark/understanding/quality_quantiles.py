@@ -55,8 +55,8 @@ def find_quantiles(
         sizes: Column to its finite values, for exact quantiles.
         rows: Rows of ``df``.
 
-    Rows: none. Adds: nothing. Drops: nothing. Jobs: a sample and a pass for exact quantiles (one
-    pass in all for a small table); one pass for approximate ones.
+    Rows: none. Adds: nothing. Drops: nothing. Jobs: a sample and two passes for exact quantiles
+    (one in all for a small table); one pass for approximate ones.
     """
     exact, rough = _rules(compiled, exact=True), _rules(compiled, exact=False)
     ranks = {
@@ -73,7 +73,7 @@ def find_quantiles(
         for name, own in asked.items()
     ]
     found = dict(zip(asked, values_at_ranks(df, asks, rows) if asks else [], strict=True))
-    passes = (1 + (rows > SAMPLE)) * bool(asks)
+    passes = (1 + 2 * (rows > SAMPLE)) * bool(asks)
     missed = [bound for bound in exact if found.get(bound.columns[0], {}) is None]
     values: list[tuple[BoundRule, float | None]] = [
         (bound, (found.get(bound.columns[0]) or {}).get(ranks.get(bound.name, 0)))

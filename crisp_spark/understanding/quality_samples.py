@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import or_
 from typing import Protocol
 
 from pyspark.sql import DataFrame, Window
@@ -37,16 +39,18 @@ def sample_failures(
         return found
     part = F.pmod(row_hash(df, df.columns), F.lit(_PARTS))
     many = {at for at, check in enumerate(shown) if failed[check.bound.name] > _MOST_FAILURES}
-    pairs = []
+    pairs, some = [], []
     for at, check in enumerate(shown):
         fails = check.fails
         if at in many:
             share = _MOST_FAILURES / failed[check.bound.name]
             fails = fails & (part < math.ceil(share * _PARTS))
+        some.append(fails)
         value = F.when(fails, check.shown)
         pairs.append(F.struct(F.lit(at).alias("i"), value.alias("v")))
     counted = (
-        df.select(F.explode(F.array(*pairs)).alias("p"))
+        df.where(reduce(or_, some))
+        .select(F.explode(F.array(*pairs)).alias("p"))
         .select("p.i", "p.v")
         .where(F.col("v").isNotNull())
         .groupBy("i", "v")

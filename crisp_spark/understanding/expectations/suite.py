@@ -13,6 +13,7 @@ from great_expectations.util import convert_to_json_serializable
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from crisp_spark.engine.threads import side_by_side
 from crisp_spark.understanding.expectations.suite_keys import KeyWork
 from crisp_spark.understanding.expectations.suite_library import (
     QUERY_ROWS,
@@ -196,12 +197,20 @@ class _Work:
         broken = self._fused(python=False)
         if any(rule.python for rule in self.rules.values()):
             broken += self._fused(python=True)
-        self._counted()
+        # These wait for the counts, but not for each other.
+        found = side_by_side(
+            self.engine.spark,
+            lambda: self._counted(self.keys),
+            lambda: self._counted(self.quantiles),
+            lambda: sample(self.engine, broken, self._domain_rows),
+        )
+        for answers, rest in found:
+            self.answers |= answers
+            for metric in rest:
+                (self.later if metric.metric_name.endswith(_SHOWN) else self.rest).append(metric)
         library = Library(self.engine, self.configuration, self.answers, self.failures)
         library.compute(self.rest, self.known)
         library.show(self.later, self.known)
-        for metric in sample(self.engine, broken, self.answers, self._domain_rows):
-            library.compute([metric], self.known)
 
     def _domain_rows(self, domain: Domain) -> int:
         return int(self.counted[domain.id])
@@ -295,14 +304,10 @@ class _Work:
                 self.answers |= {metric.id: nothing_shown(metric) for metric in rule.shown}
         return broken
 
-    def _counted(self) -> None:
-        """Keys and quantiles, which need the counts."""
-        for part in (self.keys, self.quantiles):
-            try:
-                answers, rest = part.run(self.counted)
-            except Exception:  # noqa: BLE001 - the library tells what is wrong with it
-                _LOG.warning("a pass failed; the library computes its metrics", exc_info=True)
-                answers, rest = {}, part.metrics
-            self.answers |= answers
-            for metric in rest:
-                (self.later if metric.metric_name.endswith(_SHOWN) else self.rest).append(metric)
+    def _counted(self, part: KeyWork | QuantileWork) -> tuple[dict[Any, Any], list[Any]]:
+        """Keys or quantiles, which need the counts; what is left is the library's to do."""
+        try:
+            return part.run(self.counted)
+        except Exception:  # noqa: BLE001 - the library tells what is wrong with it
+            _LOG.warning("a pass failed; the library computes its metrics", exc_info=True)
+            return {}, part.metrics

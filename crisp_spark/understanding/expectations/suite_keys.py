@@ -211,11 +211,12 @@ class KeyWork:
             own = [one for one in self.sets.values() if one.domain.batch == batch]
             second = [one for one in own if self._part(one) is not None]
             first = [one for one in own if one not in second]
-            counts = count_keys(frame, {one.id: one.key for one in first})
+            most = max(counted.get(one.domain.id, 0) for one in own)
+            counts = count_keys(frame, {one.id: one.key for one in first}, most)
             keys = {one.id: self._narrowed(one, counts) for one in second}
             rows = {one.id: one for one in own}
             proven = {id_ for id_, key in keys.items() if key is None}
-            counts |= count_keys(frame, {id_: key for id_, key in keys.items() if key})
+            counts |= count_keys(frame, {id_: key for id_, key in keys.items() if key}, most)
             for id_, one in rows.items():
                 count = KeyCount(0, 0, 0, 0) if id_ in proven else counts[id_]
                 rest += self._answer(frame, one, keys.get(id_) or one.key, count, answers)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from operator import or_
 from typing import Any
 
 from great_expectations.constants import MAX_RESULT_RECORDS
@@ -20,6 +21,7 @@ _LOG = logging.getLogger(__name__)
 _MOST_ROWS = 20_000
 _FREQUENT = 5e-4
 _FEW_ROWS = 100_000
+_SPARE = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,36 +49,42 @@ def most_shown(metric: Any) -> int:
 
 
 def sample(
-    engine: Any,
-    broken: Sequence[Broken],
-    answers: dict[Any, Any],
-    rows_of: Callable[[Domain], int],
-) -> list[Any]:
-    """Find failing values; return the metrics that the library has to compute.
+    engine: Any, broken: Sequence[Broken], rows_of: Callable[[Domain], int]
+) -> tuple[dict[Any, Any], list[Any]]:
+    """Find failing values.
 
-    A rule that many rows fail is left to the library, which stops at the first few. All others
-    share one scan.
+    Rules that few rows fail share one scan. Those that many rows fail share a look at the first
+    rows, thinned so that no rule crowds out another.
+
+    Returns:
+        Values by metric id, and the metrics that the library has to compute.
     """
+    answers: dict[Any, Any] = {}
     rest: list[Any] = []
     for batch in {one.domain.batch for one in broken}:
         few: list[Broken] = []
+        many: list[Broken] = []
         frame = engine.get_domain_records({"batch_id": batch})
-        for one in sorted(
-            (one for one in broken if one.domain.batch == batch), key=lambda one: one.failed
-        ):
+        own = [one for one in broken if one.domain.batch == batch]
+        for one in sorted(own, key=lambda one: one.failed):
             rows = rows_of(one.domain)
             frequent = one.failed > _FREQUENT * rows and rows > _FEW_ROWS
             total = sum(other.failed for other in few) + one.failed
-            if frequent or total > _MOST_ROWS or not _plain(one, frame.columns):
+            if not _plain(one, frame.columns):
                 rest += one.shown
+            elif frequent or total > _MOST_ROWS:
+                many.append(one)
             else:
                 few.append(one)
-        try:
-            _scan(frame, few, answers)
-        except FAILURES:
-            _LOG.warning("failing values were not found; the library looks", exc_info=True)
-            rest += [metric for one in few for metric in one.shown]
-    return rest
+        for look, some in ((_scan, few), (_first, many)):
+            try:
+                found, left = look(frame, some) if some else ({}, [])
+            except FAILURES:
+                _LOG.warning("failing values were not found; the library looks", exc_info=True)
+                found, left = {}, [metric for one in some for metric in one.shown]
+            answers |= found
+            rest += left
+    return answers, rest
 
 
 def _plain(one: Broken, columns: Sequence[str]) -> bool:
@@ -99,19 +107,55 @@ def _names(accessor: Mapping[str, Any]) -> list[str]:
     return [str(accessor["column_A"]), str(accessor["column_B"])]
 
 
-def _scan(frame: Any, few: Sequence[Broken], answers: dict[Any, Any]) -> None:
-    if not few:
-        return
+def _scan(frame: Any, few: Sequence[Broken]) -> tuple[dict[Any, Any], list[Any]]:
+    """Find all rows that fail."""
+    fails = [one.fails for one in few]
+    found = _rows(frame.where(reduce(or_, fails)), few)
     columns = list(frame.columns)
-    wanted = _wanted(few, columns)
-    flags = [one.fails.alias(f"f{at}") for at, one in enumerate(few)]
+    return {
+        metric.id: _shown(metric, one, rows, columns)
+        for one, rows in zip(few, found, strict=True)
+        for metric in one.shown
+    }, []
+
+
+def _first(frame: Any, many: Sequence[Broken]) -> tuple[dict[Any, Any], list[Any]]:
+    """Find the first few rows that fail; a rule that is left short is the library's to do."""
+    own = [one for one in many if all(_is_bounded(metric) for metric in one.shown)]
+    rest = [metric for one in many if one not in own for metric in one.shown]
+    if not own:
+        return {}, rest
+    rarest = min(one.failed for one in own)
+    asked = [min(max(map(most_shown, one.shown)), one.failed) for one in own]
+    thinned = [one.fails & (F.rand(at) <= rarest / one.failed) for at, one in enumerate(own)]
+    columns = list(frame.columns)
+    answers: dict[Any, Any] = {}
+    found = _rows(frame.where(reduce(or_, thinned)), own, _SPARE * len(own) * max(asked))
+    for one, rows, enough in zip(own, found, asked, strict=True):
+        if len(rows) < enough:
+            rest += one.shown
+            continue
+        answers |= {metric.id: _shown(metric, one, rows, columns) for metric in one.shown}
+    return answers, rest
+
+
+def _is_bounded(metric: Any) -> bool:
+    return str(metric.metric_value_kwargs["result_format"]["result_format"]) != "COMPLETE"
+
+
+def _rows(
+    failing: Any, broken: Sequence[Broken], most: int | None = None
+) -> list[list[dict[str, Any]]]:
+    """Return the failing rows of each rule."""
+    wanted = _wanted(broken, list(failing.columns))
+    flags = [one.fails.alias(f"f{at}") for at, one in enumerate(broken)]
     values = [F.col(quoted(name)).alias(f"v{at}") for at, name in enumerate(wanted)]
-    some = reduce(lambda left, right: left | right, [one.fails for one in few])
-    found = frame.where(some).select(*flags, *values).collect()
-    for at, one in enumerate(few):
-        rows = [dict(zip(wanted, row[len(few) :], strict=True)) for row in found if row[at]]
-        for metric in one.shown:
-            answers[metric.id] = _shown(metric, one, rows, columns)
+    shown = failing.select(*flags, *values)
+    found = (shown if most is None else shown.limit(most)).collect()
+    return [
+        [dict(zip(wanted, row[len(broken) :], strict=True)) for row in found if row[at]]
+        for at in range(len(broken))
+    ]
 
 
 def _wanted(few: Sequence[Broken], columns: Sequence[str]) -> list[str]:
