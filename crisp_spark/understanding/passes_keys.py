@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from crisp_spark.understanding.passes_fused import rows_where
+
 Name = TypeVar("Name")
 MOST_GROUPS = 10_000
 """Repeated keys that are brought to the driver."""
@@ -47,7 +49,7 @@ class Bounds:
 def bounds_sql(column: Column, where: Column) -> Column:
     """Return the aggregate behind :func:`bounds_of`."""
     value = F.when(where, column.cast("long"))
-    missing = F.count_if(where & column.isNull())
+    missing = rows_where(where & column.isNull())
     return F.struct(F.min(value), F.max(value), F.count(value), missing)
 
 

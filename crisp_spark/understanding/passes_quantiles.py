@@ -18,6 +18,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from crisp_spark.understanding.arrow import collect_arrow
+from crisp_spark.understanding.passes_fused import rows_where
 
 SAMPLE = 200_000
 _MOST_COLLECTED = 5_000_000
@@ -130,7 +131,7 @@ def _found(
     under, some, items = [], [], []
     for at, bracket in enumerate(brackets):
         own = F.col(f"v{bracket.ask}")
-        under.append(F.count_if(own < F.lit(bracket.low)))
+        under.append(rows_where(own < F.lit(bracket.low)))
         inside = (own >= F.lit(bracket.low)) & (own <= F.lit(bracket.high))
         some.append(inside)
         items.append(F.when(inside, F.struct(F.lit(at).alias("b"), own.alias("v"))))

@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 from crisp_spark.results.profile import Cell
 from crisp_spark.results.profile_state import ColumnState, TableState
 from crisp_spark.understanding.arrow import collect_arrow
+from crisp_spark.understanding.passes_fused import rows_where
 from crisp_spark.understanding.profile_columns import (
     LONGEST_TEXT,
     ColumnPlan,
@@ -88,14 +89,14 @@ def _aggregates(plan: ColumnPlan) -> dict[str, Column]:
             "var": F.var_pop(value),
             "skew": F.skewness(value),
             "kurt": F.kurtosis(value),
-            "zeros": F.count_if(column == 0),
-            "negatives": F.count_if(column < 0),
+            "zeros": rows_where(column == 0),
+            "negatives": rows_where(column < 0),
         }
         if plan.fractional:
             parts |= {
-                "nans": F.count_if(F.isnan(column)),
-                "pinf": F.count_if(column == float("inf")),
-                "ninf": F.count_if(column == float("-inf")),
+                "nans": rows_where(F.isnan(column)),
+                "pinf": rows_where(column == float("inf")),
+                "ninf": rows_where(column == float("-inf")),
             }
     elif plan.family is Family.MOMENT:
         # Moments leave Spark as text: Python would move them to the driver's time zone.
@@ -108,9 +109,9 @@ def _aggregates(plan: ColumnPlan) -> dict[str, Column]:
             "short": F.min(F.length(column)),
             "long": F.max(F.length(column)),
             "lengths": F.sum(F.length(column)),
-            "blank": F.count_if(F.trim(column) == ""),
-            "padded": F.count_if(F.trim(column) != column),
-            "ascii": F.count_if(F.octet_length(column) == F.length(column)),
+            "blank": rows_where(F.trim(column) == ""),
+            "padded": rows_where(F.trim(column) != column),
+            "ascii": rows_where(F.octet_length(column) == F.length(column)),
         }
     return parts
 

@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from crisp_spark.engine.threads import side_by_side
 from crisp_spark.errors import spark_reason
 from crisp_spark.results.base import Verdict, worst
 from crisp_spark.results.profile import Cell
 from crisp_spark.results.quality import RuleResult, SourceQuality
 from crisp_spark.spec import quality as q
-from crisp_spark.understanding.passes_fused import run_fused
+from crisp_spark.understanding.passes_fused import rows_where, run_fused
 from crisp_spark.understanding.passes_keys import bounds_of, bounds_sql
 from crisp_spark.understanding.profile_columns import ColumnPlan, cell, plan_columns
 from crisp_spark.understanding.quality_checks import (
@@ -46,6 +45,7 @@ from crisp_spark.understanding.quality_quantiles import (
 from crisp_spark.understanding.quality_rows import BrokenRules, split_rows
 from crisp_spark.understanding.quality_samples import failing_values, sample_failures
 from crisp_spark.understanding.quality_verdicts import counted_result, observed_result, unknown
+from crisp_spark.understanding.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     from crisp_spark.spec.quality import BoundRule
@@ -301,14 +301,14 @@ def _aggregates(
     parts: dict[str, dict[str, Column]] = {"": {"rows": F.count(F.lit(1))}}
     for check in (*compiled.rows, *compiled.keys):
         name = check.bound.name
-        parts[name] = {f"{name}/evaluated": F.count_if(check.evaluated)}
+        parts[name] = {f"{name}/evaluated": rows_where(check.evaluated)}
         if getattr(check.bound.rule, "where", ""):
-            parts[name][f"{name}/considered"] = F.count_if(check.considered)
+            parts[name][f"{name}/considered"] = rows_where(check.considered)
         if is_whole(df, check):
             bounds = bounds_sql(key_columns(check.bound.columns)[0], check.evaluated)
             parts[name][f"{name}/bounds"] = bounds
         if check.bound.rule.level is q.Level.ROW:
-            parts[name][f"{name}/failed"] = F.count_if(check.fails)
+            parts[name][f"{name}/failed"] = rows_where(check.fails)
     for name in exact_columns(compiled):
         parts[""][f"{name}/finite"] = F.count(plans[name].finite)
     for table in compiled.table:

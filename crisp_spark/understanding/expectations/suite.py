@@ -13,7 +13,6 @@ from great_expectations.util import convert_to_json_serializable
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from crisp_spark.engine.threads import side_by_side
 from crisp_spark.understanding.expectations.suite_keys import KeyWork
 from crisp_spark.understanding.expectations.suite_library import (
     QUERY_ROWS,
@@ -32,7 +31,8 @@ from crisp_spark.understanding.expectations.suite_metrics import (
 )
 from crisp_spark.understanding.expectations.suite_quantiles import QuantileWork
 from crisp_spark.understanding.expectations.suite_samples import Broken, sample
-from crisp_spark.understanding.passes_fused import run_fused
+from crisp_spark.understanding.passes_fused import rows_where, run_fused
+from crisp_spark.understanding.side_by_side import side_by_side
 
 _LOG = logging.getLogger(__name__)
 _SHOWN = (".unexpected_values", ".unexpected_rows", ".unexpected_index_list")
@@ -101,7 +101,8 @@ class _Work:
 
     def sort(self, asked: Sequence[Any]) -> None:
         """Say how each metric is computed."""
-        for metric in asked:
+        # The library asks in any order; in the same order Spark knows its code again.
+        for metric in sorted(asked, key=lambda metric: str(metric.id)):
             try:
                 taken = self._take(metric)
             except Exception:  # noqa: BLE001 - the library tells what is wrong with it
@@ -237,7 +238,7 @@ class _Work:
         self, batch: Any, rules: Mapping[str, _Rule], *, python: bool
     ) -> dict[str, dict[str, Column]]:
         parts = {
-            f"rule {name}": {f"rule {name}": F.count_if(rule.domain.only(rule.condition))}
+            f"rule {name}": {f"rule {name}": rows_where(rule.domain.only(rule.condition))}
             for name, rule in rules.items()
         }
         if python:

@@ -12,6 +12,7 @@ from pyspark.sql import types as T
 
 from crisp_spark.understanding.expectations.suite_metrics import Domain
 from crisp_spark.understanding.expectations.suite_samples import most_shown
+from crisp_spark.understanding.passes_fused import rows_where
 from crisp_spark.understanding.passes_keys import (
     Bounds,
     Key,
@@ -182,7 +183,7 @@ class KeyWork:
             part = self._part(one)
             if part is not None and one.domain.batch == batch:
                 missing = one.domain.counts & F.col(part.names[0]).isNull()
-                found[f"missing {one.id}"] = F.count_if(missing)
+                found[f"missing {one.id}"] = rows_where(missing)
         return found
 
     def counted(self, values: Mapping[str, Any]) -> None:

@@ -11,6 +11,8 @@ from great_expectations.expectations.registry import get_metric_provider
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from crisp_spark.understanding.passes_fused import rows_where
+
 ROW_COUNT = "table.row_count"
 _FREE_NAMES = {ROW_COUNT, "table.columns", "table.column_types", "table.column_count"}
 _FREE_ENDS = (".condition", ".map", ".aggregate_fn")
@@ -65,7 +67,7 @@ class Domain:
     @property
     def rows(self) -> Column:
         """Aggregate: number of rows."""
-        return F.count(F.lit(1)) if self.where is None else F.count_if(self.where)
+        return F.count(F.lit(1)) if self.where is None else rows_where(self.where)
 
     @property
     def counts(self) -> Column:
