@@ -38,6 +38,9 @@ _COMPILER: Mapping[str, str] = {
     # The JVM never compiles methods beyond 8000 bytes, and Spark's own limit lets it interpret
     # them for good: wide tables were three times slower.
     "spark.sql.codegen.hugeMethodLimit": "8000",
+    # A sweep, or a suite of rules, has more than the hundred classes that Spark keeps; the same
+    # query then is compiled again, by Spark and by the JVM.
+    "spark.sql.codegen.cache.maxEntries": "1000",
 }
 
 _LOCAL: Mapping[str, str] = {
