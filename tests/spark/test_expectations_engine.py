@@ -135,6 +135,35 @@ def test_failures_are_counted_and_shown_as_by_the_library(engines, table):
     assert not (found := engines.differences(df, rules, asked)), "\n".join(found)
 
 
+def test_examples_of_rules_that_many_rows_fail_come_from_one_look(
+    spark, engines, table, monkeypatch
+):
+    from crisp_spark.understanding.expectations import suite_samples
+
+    monkeypatch.setattr(suite_samples, "_FEW_ROWS", 100)
+    df = table.selectExpr("*", "if(id % 50 = 49, null, c) gap").coalesce(1)
+    rules = [
+        (gxe.ExpectColumnValuesToBeBetween, {"column": "id", "max_value": -1}),
+        (gxe.ExpectColumnValuesToBeBetween, {"column": "x", "max_value": 160}),
+        (gxe.ExpectColumnValuesToNotBeNull, {"column": "gap"}),
+        (gxe.ExpectColumnPairValuesAToBeGreaterThanB, {"column_A": "c", "column_B": "id"}),
+    ]
+    numbered = [cls(**kwargs, meta={"number": at}) for at, (cls, kwargs) in enumerate(rules)]
+    found = {}
+    jobs = count_jobs(
+        spark, "many", lambda: found.update(engines.judge(engines.own, df, numbered, "SUMMARY"))
+    )
+    # The aggregation, and the look at the first rows.
+    assert jobs == 2
+    ids, few, gaps, pairs = (found[at].result["partial_unexpected_list"] for at in range(4))
+    assert len(ids) == 20
+    assert set(ids) <= set(range(500))
+    assert sorted(few) == [id_ / 3 for id_ in range(481, 500)]
+    assert gaps == [None] * 10
+    assert len(pairs) == 20
+    assert all(c <= id_ for c, id_ in pairs)
+
+
 def test_a_result_is_stored_with_its_verdicts_on_quantiles(engines, table):
     suite = gx.ExpectationSuite(name="quantiles")
     suite.expectations = [

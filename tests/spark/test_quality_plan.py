@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
+from threading import Barrier
 from uuid import uuid4
 
 import pytest
@@ -20,6 +22,7 @@ from crisp_spark.understanding.passes_keys import (
 from crisp_spark.understanding.passes_quantiles import Ask, rank_of, values_at_ranks
 from crisp_spark.understanding.quality import evaluate_rules
 from crisp_spark.understanding.quality_explain import explain_rules
+from crisp_spark.understanding.side_by_side import side_by_side
 
 RULE = TypeAdapter(RuleSpec)
 NOW = datetime(2024, 3, 1, tzinfo=UTC)
@@ -129,6 +132,41 @@ def test_equal_hashes_are_looked_at_again(spark, monkeypatch):
     assert count.repeated == len(repeated)
     assert count.repeated_rows == sum(value in repeated for value in values)
     assert {group[0] for group, _ in count.groups} == repeated
+
+
+def test_hashes_of_many_rows_are_spread_before_they_are_counted(spark):
+    df = spark.range(3_000).selectExpr("concat('k', if(id < 2000, id, id % 10)) as t")
+    keys = {"t": Key((F.col("t"),), F.lit(True), hashed=True)}
+    small = count_keys(df, keys)
+    assert (small["t"].distinct, small["t"].rows, small["t"].repeated) == (2_000, 3_000, 10)
+    for rows in (3_000_000, 10**9):
+        assert count_keys(df, keys, rows) == small
+
+
+def test_queries_side_by_side_answer_in_order_and_belong_to_the_callers_job_group(spark):
+    context, group = spark.sparkContext, str(uuid4())
+    context.setJobGroup(group, group)
+    met = Barrier(3, timeout=60)
+
+    def count(rows):
+        met.wait()  # all three have to run at the same time
+        return spark.range(rows).count()
+
+    assert side_by_side(spark, *[partial(count, rows) for rows in (3, 1, 2)]) == [3, 1, 2]
+    assert len(context.statusTracker().getJobIdsForGroup(group)) >= 3
+    assert side_by_side(spark) == []
+
+
+def test_of_queries_side_by_side_the_first_failure_is_told_when_all_have_ended(spark):
+    ended = []
+
+    def failing(at):
+        ended.append(at)
+        raise ValueError(at)
+
+    with pytest.raises(ValueError, match=r"^1$"):
+        side_by_side(spark, lambda: ended.append(0), partial(failing, 1), partial(failing, 2))
+    assert sorted(ended) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("low", [-(2**63), -40_000, 1, 2**63 - 70_001])

@@ -125,14 +125,16 @@ def _first(frame: Any, many: Sequence[Broken]) -> tuple[dict[Any, Any], list[Any
     rest = [metric for one in many if one not in own for metric in one.shown]
     if not own:
         return {}, rest
-    rarest = min(one.failed for one in own)
     asked = [min(max(map(most_shown, one.shown)), one.failed) for one in own]
-    thinned = [one.fails & (F.rand(at) <= rarest / one.failed) for at, one in enumerate(own)]
+    enough = _SPARE * max(asked)
+    # As many rows of each rule; all rows of those that few fail.
+    even = max(enough, min(one.failed for one in own))
+    thinned = [one.fails & (F.rand(at) <= even / one.failed) for at, one in enumerate(own)]
     columns = list(frame.columns)
     answers: dict[Any, Any] = {}
-    found = _rows(frame.where(reduce(or_, thinned)), own, _SPARE * len(own) * max(asked))
-    for one, rows, enough in zip(own, found, asked, strict=True):
-        if len(rows) < enough:
+    found = _rows(frame.where(reduce(or_, thinned)), own, 2 * len(own) * enough)
+    for one, rows, most in zip(own, found, asked, strict=True):
+        if len(rows) < most:
             rest += one.shown
             continue
         answers |= {metric.id: _shown(metric, one, rows, columns) for metric in one.shown}
