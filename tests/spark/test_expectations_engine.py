@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import os
 import warnings
+from datetime import UTC, datetime
 
 import great_expectations as gx
 import great_expectations.expectations as gxe
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
+from crisp_spark.spec.quality import RuleSpec, bind_rules
+from crisp_spark.understanding.expectations import configuration
+from crisp_spark.understanding.quality import evaluate_rules
 from tests.spark.suite_cases import ROWS, SCHEMA, SUITES, Engines
 
 # `CRISP_SUITES=300 pytest tests/spark/test_expectations_engine.py` tries hundreds.
@@ -162,6 +167,32 @@ def test_examples_of_rules_that_many_rows_fail_come_from_one_look(
     assert gaps == [None] * 10
     assert len(pairs) == 20
     assert all(c <= id_ for c, id_ in pairs)
+
+
+@pytest.mark.parametrize(
+    ("rule", "fresh"),
+    [
+        ({"max_age_days": 3}, True),
+        ({"max_age_days": 1}, False),
+        ({"max_age_days": 1, "as_of": "2024-01-06T01:00:00+02:00"}, True),
+        ({"max_age_days": 1, "as_of": "2024-01-07"}, False),
+    ],
+)
+def test_exported_freshness_is_judged_by_the_library_as_by_us(spark, engines, rule, fresh):
+    df = spark.sql(
+        "SELECT TIMESTAMP'2024-01-05 10:00:00' at, DATE'2024-01-05' day UNION ALL"
+        " SELECT TIMESTAMP'2023-01-05 10:00:00', NULL"
+    )
+    read = TypeAdapter(RuleSpec).validate_python
+    now = datetime(2024, 1, 7, 20, tzinfo=UTC)
+    bound = bind_rules("t", {name: [read({"freshness": rule})] for name in ("at", "day")})
+    exported = [configuration(one, now).to_domain_obj() for one in bound]
+    for at, one in enumerate(exported):
+        one.meta = {"number": at}
+    assert [one.holds for one in evaluate_rules(df, bound, now=now).rules] == [fresh] * 2
+    for batches in (engines.stock, engines.own):
+        found = engines.judge(batches, df, exported)
+        assert [found[at].success for at in range(2)] == [fresh] * 2
 
 
 def test_a_result_is_stored_with_its_verdicts_on_quantiles(engines, table):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from crisp_spark.errors import SpecError
@@ -28,6 +28,11 @@ STATISTIC = {
 _SEVERITY = {Severity.WARN: "info", Severity.DROP: "warning", Severity.FAIL: "critical"}
 Expectation = tuple[str, dict[str, Any]]
 """Type of an expectation and its arguments."""
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """Return a moment without its zone: the library compares with none, and fails on one."""
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 def export_suite(name: str, bound: Sequence[BoundRule], *, as_of: datetime) -> dict[str, Any]:
@@ -125,8 +130,8 @@ def _table_expectation(  # noqa: PLR0911  # one case per rule
     match rule:
         case rules.Freshness():
             start = datetime.fromisoformat(rule.as_of) if rule.as_of else as_of
-            oldest = (start - timedelta(days=rule.max_age_days)).isoformat()
-            return "expect_column_max_to_be_between", column | {"min_value": oldest}
+            oldest = _in_utc(start) - timedelta(days=rule.max_age_days)
+            return "expect_column_max_to_be_between", column | {"min_value": oldest.isoformat()}
         case rules.RowCount():
             return "expect_table_row_count_to_be_between", _bounds(rule)
         case rules.StatisticBetween() if _is_text(rule):
