@@ -182,3 +182,23 @@ def test_auto_takes_spark_for_tables_that_are_not_files(spark, bound):
     assert evaluate_locally(df, rules, engine="auto").verdict is Verdict.PASS
     with pytest.raises(SpecError, match=r"data\.engine: local"):
         evaluate_locally(df, rules, engine="local")
+
+
+def test_a_key_that_holds_a_unique_column_takes_no_query(spark, tmp_path):
+    spark.range(40).selectExpr("id", "id % 3 AS c", "id div 20 AS d").write.parquet(f"{tmp_path}/t")
+    table = table_of(spark.read.parquet(f"{tmp_path}/t"))
+    keys = [["c", "id"], {"columns": ["id", "d"], "where": "c = 1"}, ["c", "d"]]
+    rules = bind_rules(
+        "t",
+        {"id": [RULE.validate_python("unique")]},
+        [RULE.validate_python({"unique": key}) for key in keys],
+    )
+    found = judge_files(table, rules[::-1])
+    assert [found.results[rule.name].failed for rule in rules] == [0, 0, 0, 40]
+    # Counts, one column, a pair that repeats, examples of it.
+    assert found.passes == 4
+    # Under a condition a column is unique for the rows of that condition only.
+    some = RULE.validate_python({"unique": {"where": "id IN (0, 20)"}})
+    rules = bind_rules("t", {"d": [some]}, [RULE.validate_python({"unique": ["c", "d"]})])
+    found = judge_files(table, rules)
+    assert [found.results[rule.name].failed for rule in rules] == [0, 40]

@@ -136,6 +136,7 @@ class _Judge:
     passes: int = 0
     results: dict[str, RuleResult] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    unique: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.duckdb = open_duckdb()
@@ -149,7 +150,8 @@ class _Judge:
         checks, statistics = self._translate(rules)
         answers, errors = self._fused(checks, statistics)
         self.rows = answers["rows"]
-        for check in checks:
+        # A key of several columns needs no look where one of them was seen to be unique.
+        for check in sorted(checks, key=lambda check: len(check.bound.columns)):
             name = check.bound.name
             if name in errors:
                 self.results[name] = unknown(check.bound, self.rows, errors[name])
@@ -231,21 +233,27 @@ class _Judge:
         return found
 
     def _judge_key(self, check: LocalCheck, answers: Mapping[str, Any]) -> None:
-        keys = ", ".join(f"k{at}" for at in range(len(check.bound.columns)))
-        bad = self._bad_keys(check)
-        ((failed,),) = self._query(f"SELECT coalesce(sum(n), 0) FROM ({bad})")
+        columns, unique = check.bound.columns, isinstance(check.bound.rule, q.Unique)
+        if unique and not self.unique.isdisjoint(columns):
+            self._count(check, answers, 0, [])
+            return
+        ((failed,),) = self._query(f"SELECT coalesce(sum(n), 0) FROM ({self._bad_keys(check)})")
+        if unique and not failed and not check.considered:
+            self.unique |= {*columns} if len(columns) == 1 else set()
         samples: list[tuple[str, int]] = []
         if failed and self.most:
+            keys = ", ".join(f"k{at}" for at in range(len(columns)))
+            bad = self._bad_keys(check, f"min([{', '.join(check.shown)}])")
             ordered = f"SELECT shown, n FROM ({bad}) ORDER BY n DESC, {keys} LIMIT {self.most}"
             samples = [(_joined(check, texts), rows) for texts, rows in self._query(ordered)]
         self._count(check, answers, int(failed), samples)
 
-    def _bad_keys(self, check: LocalCheck) -> str:
+    def _bad_keys(self, check: LocalCheck, shown: str = "NULL") -> str:
         rule = check.bound.rule
         keys = [f"{named(name)} AS k{at}" for at, name in enumerate(check.bound.columns)]
         groups = ", ".join(f"k{at}" for at in range(len(keys)))
         counted = (
-            f"SELECT {', '.join(keys)}, count(*) AS n, min([{', '.join(check.shown)}]) AS shown"
+            f"SELECT {', '.join(keys)}, count(*) AS n, {shown} AS shown"
             f" FROM {self.table.relation} WHERE {check.evaluated} GROUP BY {groups}"
         )
         if not isinstance(rule, q.Relationships):
