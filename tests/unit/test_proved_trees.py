@@ -10,7 +10,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from crisp_spark.modeling.engines.boosted import Growth, boost_proved
+from crisp_spark.modeling.engines import boosted
+from crisp_spark.modeling.engines.boosted import Growth, boost, boost_proved
 from crisp_spark.modeling.engines.kernel import Block, Grower, Limits
 from crisp_spark.modeling.engines.proved import DoubtError, grow
 
@@ -197,3 +198,20 @@ def test_boosting_ends_where_doubt_begins_and_says_so():
     assert sorted(found.metrics) == list(range(1, len(found.trees) + 1))
     found = boost_proved(block, Growth("binary", 3, 2, 0.1, 15, 0.0), [3])
     assert (found.doubt, len(found.trees), list(found.metrics)) == ("", 3, [3])
+
+
+def test_fast_boosting_of_few_rows_goes_on_where_certainty_ends(monkeypatch):
+    chance = np.random.default_rng(4)
+    bins, label = chance.integers(0, 8, (3, 90)), chance.integers(0, 2, 90)
+    block = block_of(bins, label, chance.integers(0, 8, (3, 30)))
+    growth, every = Growth("binary", 30, 4, 0.1, 1, 0.0), range(1, 31)
+    sure, found = boost_proved(block, growth, every), boost(block, growth, every)
+    assert 0 < len(sure.trees) < 30
+    assert (len(found.trees), found.doubt) == (30, "")
+    assert [shape_of(tree) for tree in found.trees[: len(sure.trees)]] == [
+        shape_of(tree) for tree in sure.trees
+    ]
+    assert {at: found.metrics[at] for at in sure.metrics} == sure.metrics
+    monkeypatch.setattr(boosted, "FEW_ROWS", 89)
+    monkeypatch.setattr(boosted.proved, "grow", lambda *_: pytest.fail("too many rows for this"))
+    assert len(boost(block, growth, every).trees) == 30
