@@ -1,4 +1,4 @@
-"""What benchmarks measure of a call: wall and CPU seconds, Spark jobs, how often rows were read."""
+"""What benchmarks measure of a call: wall and CPU seconds, Spark jobs, what was read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-WALL, CPU, JOBS, READ = range(4)
+WALL, CPU, JOBS, READ, BYTES = range(5)
 
 
 def family(pid: int) -> dict[int, list[str]]:
@@ -40,15 +40,16 @@ def resident_mb(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def rows_read(context: Any, jobs: list[int]) -> int:
-    """Rows that the stages of some jobs read from files."""
+def rows_and_bytes_read(context: Any, jobs: list[int]) -> tuple[int, int]:
+    """Rows and bytes that the stages of some jobs read from files, or from Spark's cache."""
     scheduler = context._jsc.sc()  # noqa: SLF001
     scheduler.listenerBus().waitUntilEmpty(60_000)
     tracker, store = context.statusTracker(), scheduler.statusStore()
     stages = {stage for job in jobs for stage in tracker.getJobInfo(job).stageIds}
     # A long session forgets stages that were skipped, first of all; they read nothing.
     known = [stage for stage in stages if tracker.getStageInfo(stage) is not None]
-    return sum(int(store.lastStageAttempt(stage).inputRecords()) for stage in known)
+    last = [store.lastStageAttempt(stage) for stage in known]
+    return sum(int(one.inputRecords()) for one in last), sum(int(one.inputBytes()) for one in last)
 
 
 @dataclass
@@ -57,11 +58,11 @@ class Runs:
 
     Attributes:
         spark: The session.
-        runs: Wall seconds, CPU seconds, jobs and rows read of each run, by name.
+        runs: Wall seconds, CPU seconds, jobs, rows and bytes read of each run, by name.
     """
 
     spark: Any
-    runs: dict[str, list[tuple[float, float, int, int]]] = field(default_factory=dict)
+    runs: dict[str, list[tuple[float, float, int, int, int]]] = field(default_factory=dict)
 
     def measure(self, name: str, work: Callable[[], Any]) -> Any:
         """Run ``work``, print what it took, and return what it returned."""
@@ -72,11 +73,11 @@ class Runs:
         value = work()
         wall, cpu = time.perf_counter() - started, cpu_seconds() - used
         jobs = list(context.statusTracker().getJobIdsForGroup(group))
-        read = rows_read(context, jobs)
-        self.runs.setdefault(name, []).append((wall, cpu, len(jobs), read))
+        rows, size = rows_and_bytes_read(context, jobs)
+        self.runs.setdefault(name, []).append((wall, cpu, len(jobs), rows, size))
         print(
-            f"{name:<12} {wall:7.1f} s {cpu:7.1f} cpu-s {len(jobs):4d} jobs {read:11,d} rows read"
-            f"   load {os.getloadavg()[0]:.1f}",
+            f"{name:<12} {wall:7.1f} s {cpu:7.1f} cpu-s {len(jobs):4d} jobs {rows:11,d} rows"
+            f" {size / 2**20:7,.0f} MiB read   load {os.getloadavg()[0]:.1f}",
             flush=True,
         )
         return value

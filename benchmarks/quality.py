@@ -23,7 +23,7 @@ warnings.simplefilter("ignore")
 
 import great_expectations as gx
 import great_expectations.expectations as gxe
-from measuring import Runs
+from measuring import BYTES, Runs
 from pydantic import TypeAdapter
 from pyspark.sql import functions as F
 
@@ -319,6 +319,9 @@ def main():
             "cpu_vs_expert": bench.ratio("ours_basic", "expert", 1),
             "cpu_vs_write": bench.ratio("write_split", "write", 1),
             "cpu_vs_scan": bench.ratio("ours_basic", "scan", 1),
+            "mib_read": int(bench.median("ours_basic", BYTES) / 2**20),
+            "mib_read_gx": int(bench.median("gx_basic", BYTES) / 2**20),
+            "mib_read_scan": int(bench.median("scan", BYTES) / 2**20),
             "rows": arguments.rows,
             "repeats": len(bench.runs["scan"]),
         }))  # fmt: skip

@@ -170,7 +170,8 @@ def _drop_connection(frame: FrameType | None) -> None:
 
     Left open, it may be taken up again, and the late answer be read as that to another question.
     Left to py4j, which cleans up after a KeyboardInterrupt only, *all* connections to the JVM are
-    closed: those of other threads, and one that this thread opens right afterwards.
+    closed: those of other threads, and one that this thread opens right afterwards. That no other
+    thread uses the connection holds for pinned threads, Spark's default.
     """
     while frame is not None:
         if (

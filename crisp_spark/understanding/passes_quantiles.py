@@ -1,4 +1,4 @@
-"""Exact quantiles without sorting: a sample brackets the value, one pass counts and collects.
+"""Exact quantiles without sorting: a sample brackets the value, a query of two scans counts.
 
 The values at given ranks are found as by ``approxQuantile`` with error 0: the value at rank
 ``ceil(q * n)`` of the sorted values, without nulls and NaN.
@@ -147,7 +147,7 @@ def _found(
         number.alias("b"), value.alias("v"), F.lit(None).cast("bigint").alias("n"), "under"
     )
     found = collect_arrow(below.unionAll(values))
-    starts = next(row for row in found.column("under").to_pylist() if row is not None)
+    (starts,) = found.column("under").drop_null().to_pylist()
     inside_rows = found.filter(found.column("b").is_valid())
     of = inside_rows.column("b").to_numpy()
     single, counts = _numbers(inside_rows.column("v")), inside_rows.column("n").to_numpy()

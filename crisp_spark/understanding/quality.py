@@ -1,8 +1,8 @@
 """Judge the rules of a source: all rules about rows and all statistics in one aggregation.
 
-Rules that compare rows take a pass per key set, quantiles up to three, examples of
-failing values one pass over all broken rules; these wait for the aggregation, but not for each
-other. Nothing is cached, and only the columns that rules name are read.
+Rules that compare rows take a pass per key set, quantiles up to three, examples of failing values
+one pass over all broken rules. These three wait for the aggregation, but not for each other.
+Nothing is cached, and only the columns that rules name are read.
 """
 
 from __future__ import annotations

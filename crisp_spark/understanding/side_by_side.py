@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+_LOG = logging.getLogger(__name__)
+_SECONDS_BETWEEN_CANCELS = 0.5
 
 
 def side_by_side(session: SparkSession, *calls: Callable[[], Any]) -> list[Any]:
@@ -18,16 +22,37 @@ def side_by_side(session: SparkSession, *calls: Callable[[], Any]) -> list[Any]:
     cancels a job group reaches them.
 
     Raises:
-        Exception: That of the first call, in order, which failed; all calls have ended by then.
+        Exception: That of the first call, in order, which failed; all calls have ended by then,
+            as they have where Ctrl-C or SIGTERM ends the waiting: whatever they start after it is
+            cancelled too.
     """
+    if not calls:
+        return []
+    with ThreadPoolExecutor(max_workers=len(calls)) as pool:
+        running = [pool.submit(_inheriting(session, call)) for call in calls]
+        try:
+            wait(running)
+        except BaseException:
+            _cancel(session, running)
+            raise
+    return [done.result() for done in running]
+
+
+def _inheriting(session: SparkSession, call: Callable[[], Any]) -> Callable[[], Any]:
     from pyspark import __version__, inheritable_thread_target
 
-    def inheriting(call: Callable[[], Any]) -> Callable[[], Any]:
-        if __version__.startswith("3."):
-            return inheritable_thread_target(call)
-        inherited: Callable[[], Any] = inheritable_thread_target(session)(call)
-        return inherited
+    if __version__.startswith("3."):
+        return inheritable_thread_target(call)
+    wrapper: Any = inheritable_thread_target(session)
+    # Without pinned threads there is nothing to take over, and the session itself comes back.
+    return call if wrapper is session else wrapper(call)
 
-    with ThreadPoolExecutor(max_workers=max(1, len(calls))) as pool:
-        running = [pool.submit(inheriting(call)) for call in calls]
-    return [done.result() for done in running]
+
+def _cancel(session: SparkSession, running: list[Future[Any]]) -> None:
+    """Cancel jobs until all calls have ended; a call may be between two queries."""
+    while not all(call.done() for call in running):
+        try:
+            session.sparkContext.cancelAllJobs()
+        except Exception as error:  # noqa: BLE001  # the JVM is gone, and the calls will notice
+            _LOG.info("Spark jobs were not cancelled: %s", error)
+        wait(running, _SECONDS_BETWEEN_CANCELS)

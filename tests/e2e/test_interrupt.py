@@ -107,6 +107,35 @@ def test_after_sigterm_the_jvm_answers_what_was_asked():
     assert _run(TERMINATED) == ["asked 7 143"]
 
 
+SIDE_BY_SIDE = """
+import os, signal, threading, time
+from crisp_spark.engine.session import build_session
+from crisp_spark.understanding.side_by_side import side_by_side
+
+spark = build_session("side by side", master="local[2]")
+spark.range(3).count()
+begun = []
+
+def queries():
+    # Between two queries when the interrupt comes: its first job is not there to be cancelled.
+    time.sleep(2)
+    begun.append(time.monotonic())
+    spark.sparkContext.parallelize([120], 1).map(time.sleep).collect()
+
+threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+began = time.monotonic()
+try:
+    side_by_side(spark, queries, queries)
+except KeyboardInterrupt:
+    print("interrupted", len(begun), time.monotonic() - began < 60)
+spark.stop()
+"""
+
+
+def test_what_begins_after_the_interrupt_is_cancelled_too():
+    assert _run(SIDE_BY_SIDE) == ["interrupted 2 True"]
+
+
 def _run(script: str) -> list[str]:
     ran = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=90, check=False

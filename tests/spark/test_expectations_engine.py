@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import warnings
 from datetime import UTC, datetime
 
@@ -169,6 +170,26 @@ def test_examples_of_rules_that_many_rows_fail_come_from_one_look(
     assert all(c <= id_ for c, id_ in pairs)
 
 
+@pytest.mark.parametrize("shown", [900, 2_000])
+def test_a_list_of_indices_is_as_long_as_asked_for(spark, engines, monkeypatch, shown):
+    from crisp_spark.understanding.expectations import suite_samples
+
+    monkeypatch.setattr(suite_samples, "_FEW_ROWS", 100)
+    df = spark.range(0, 3_000, numPartitions=1).selectExpr("id", "id % 7 c")
+    # Without a bound of 200, unlike the values.
+    rule = gxe.ExpectColumnValuesToBeBetween(column="id", max_value=-1, meta={"number": 0})
+    asked = {
+        "result_format": "SUMMARY",
+        "partial_unexpected_count": shown,
+        "unexpected_index_column_names": ["c"],
+    }
+    lengths = [
+        len(engines.judge(batches, df, [rule], asked)[0].result["partial_unexpected_index_list"])
+        for batches in (engines.stock, engines.own)
+    ]
+    assert lengths == [shown, shown]
+
+
 @pytest.mark.parametrize(
     ("rule", "fresh"),
     [
@@ -178,7 +199,13 @@ def test_examples_of_rules_that_many_rows_fail_come_from_one_look(
         ({"max_age_days": 1, "as_of": "2024-01-07"}, False),
     ],
 )
-def test_exported_freshness_is_judged_by_the_library_as_by_us(spark, engines, rule, fresh):
+@pytest.mark.parametrize("zone", ["UTC", "America/Los_Angeles"])
+def test_exported_freshness_is_judged_by_the_library_as_by_us(
+    spark, engines, monkeypatch, rule, fresh, zone
+):
+    # Python's own zone, in which moments that are collected are said.
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
     df = spark.sql(
         "SELECT TIMESTAMP'2024-01-05 10:00:00' at, DATE'2024-01-05' day UNION ALL"
         " SELECT TIMESTAMP'2023-01-05 10:00:00', NULL"
@@ -190,9 +217,13 @@ def test_exported_freshness_is_judged_by_the_library_as_by_us(spark, engines, ru
     for at, one in enumerate(exported):
         one.meta = {"number": at}
     assert [one.holds for one in evaluate_rules(df, bound, now=now).rules] == [fresh] * 2
-    for batches in (engines.stock, engines.own):
-        found = engines.judge(batches, df, exported)
-        assert [found[at].success for at in range(2)] == [fresh] * 2
+    try:
+        for batches in (engines.stock, engines.own):
+            found = engines.judge(batches, df, exported)
+            assert [found[at].success for at in range(2)] == [fresh] * 2
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_a_result_is_stored_with_its_verdicts_on_quantiles(engines, table):

@@ -31,8 +31,7 @@ Expectation = tuple[str, dict[str, Any]]
 
 
 def _in_utc(moment: datetime) -> datetime:
-    """Return a moment without its zone: the library compares with none, and fails on one."""
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def export_suite(name: str, bound: Sequence[BoundRule], *, as_of: datetime) -> dict[str, Any]:
@@ -129,9 +128,14 @@ def _table_expectation(  # noqa: PLR0911  # one case per rule
     rule = bound.rule
     match rule:
         case rules.Freshness():
-            start = datetime.fromisoformat(rule.as_of) if rule.as_of else as_of
-            oldest = _in_utc(start) - timedelta(days=rule.max_age_days)
-            return "expect_column_max_to_be_between", column | {"min_value": oldest.isoformat()}
+            start = _in_utc(datetime.fromisoformat(rule.as_of) if rule.as_of else as_of)
+            oldest = (start - timedelta(days=rule.max_age_days)).isoformat()
+            newest = f"max({quoted(bound.columns[0])})"
+            # A query, because the library compares moments in the time zone of the process.
+            return QUERY, {
+                "unexpected_rows_query": f"SELECT {newest} AS observed FROM {{batch}}"
+                f" HAVING NOT coalesce({newest} >= TIMESTAMP {literal(oldest)}, false)"
+            }
         case rules.RowCount():
             return "expect_table_row_count_to_be_between", _bounds(rule)
         case rules.StatisticBetween() if _is_text(rule):

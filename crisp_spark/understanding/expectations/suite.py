@@ -56,8 +56,8 @@ def resolve_values(
         Values and failures, by metric id.
 
     Rows: none. Adds: nothing. Drops: nothing. Jobs: one pass for all that judges rows by
-    themselves, one query for keys, up to two passes for quantiles, one for failing values; the
-    library's own for the rest.
+    themselves; then side by side one query for keys, up to three passes for quantiles, up to two
+    for failing values; the library's own for the rest.
     """
     work = _Work(engine, known, configuration)
     work.sort(asked)

@@ -1,8 +1,9 @@
-"""Failing values of the rules that some row fails, all rules in one scan where they are few."""
+"""Failing values of the rules that some row fails, in one scan where few do, and one look."""
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -22,6 +23,7 @@ _MOST_ROWS = 20_000
 _FREQUENT = 5e-4
 _FEW_ROWS = 100_000
 _SPARE = 4
+_MOST_ASKED = 1_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +55,8 @@ def sample(
 ) -> tuple[dict[Any, Any], list[Any]]:
     """Find failing values.
 
-    Rules that few rows fail share one scan. Those that many rows fail share a look at the first
-    rows, thinned so that no rule crowds out another.
+    Rules that few rows fail share one scan. Those that many rows fail share a look that ends with
+    the first rows found, thinned so that no rule crowds out another.
 
     Returns:
         Values by metric id, and the metrics that the library has to compute.
@@ -121,12 +123,12 @@ def _scan(frame: Any, few: Sequence[Broken]) -> tuple[dict[Any, Any], list[Any]]
 
 def _first(frame: Any, many: Sequence[Broken]) -> tuple[dict[Any, Any], list[Any]]:
     """Find the first few rows that fail; a rule that is left short is the library's to do."""
-    own = [one for one in many if all(_is_bounded(metric) for metric in one.shown)]
+    own = [one for one in many if max(map(_asked, one.shown)) <= _MOST_ASKED]
     rest = [metric for one in many if one not in own for metric in one.shown]
     if not own:
         return {}, rest
-    asked = [min(max(map(most_shown, one.shown)), one.failed) for one in own]
-    enough = _SPARE * max(asked)
+    asked = [min(max(map(_asked, one.shown)), one.failed) for one in own]
+    enough = _SPARE * int(max(asked))
     # As many rows of each rule; all rows of those that few fail.
     even = max(enough, min(one.failed for one in own))
     thinned = [one.fails & (F.rand(at) <= even / one.failed) for at, one in enumerate(own)]
@@ -141,8 +143,14 @@ def _first(frame: Any, many: Sequence[Broken]) -> tuple[dict[Any, Any], list[Any
     return answers, rest
 
 
-def _is_bounded(metric: Any) -> bool:
-    return str(metric.metric_value_kwargs["result_format"]["result_format"]) != "COMPLETE"
+def _asked(metric: Any) -> float:
+    """Return how many failing rows a metric needs to see."""
+    asked = metric.metric_value_kwargs["result_format"]
+    if asked["result_format"] == "COMPLETE":
+        return math.inf
+    # The library bounds values, but not the list of indices.
+    listed = str(metric.metric_name).endswith(".unexpected_index_list")
+    return int(asked["partial_unexpected_count"]) if listed else most_shown(metric)
 
 
 def _rows(
