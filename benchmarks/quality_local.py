@@ -25,6 +25,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from measuring import cpu_seconds
+
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 COLUMNS = {
     "id": ["not_null", "unique", {"between": {"min": 0}}],
@@ -93,30 +95,6 @@ def rules() -> Any:
         {name: [valid(rule) for rule in own] for name, own in COLUMNS.items()},
         list(map(valid, RULES)),
     )
-
-
-def cpu_seconds(pids: list[int]) -> float:
-    ticks = 0
-    for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def processes() -> list[int]:
-    """This process and all below it."""
-    parents = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            parents[int(entry.name)] = int(
-                (entry / "stat").read_text().rpartition(")")[2].split()[1]
-            )
-        except OSError:
-            continue
-    found = [os.getpid()]
-    for pid in found:
-        found += [child for child, parent in parents.items() if parent == pid]
-    return found
 
 
 def great_expectations(df: Any, bound: Any, form: str) -> dict[str, Any]:
@@ -198,10 +176,9 @@ def main() -> None:
         }
         for round_ in range(options.rounds + 1):  # the first warms up
             for name, work in alternatives.items():
-                pids = processes()
-                cpu, wall = cpu_seconds(pids), time.monotonic()
+                cpu, wall = cpu_seconds(), time.monotonic()
                 answers[name] = work()
-                spent = (time.monotonic() - wall, cpu_seconds(pids) - cpu)
+                spent = (time.monotonic() - wall, cpu_seconds() - cpu)
                 spark.catalog.clearCache()
                 print(
                     f"round {round_} {name}: {spent[0]:.2f} s wall, {spent[1]:.2f} s CPU",

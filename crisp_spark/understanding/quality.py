@@ -146,15 +146,6 @@ def evaluate_rules(
     )
 
 
-Examples = Sequence[tuple[str | None, int | None]]
-
-
-@dataclass(frozen=True)
-class _Samples:
-    of_rules: Mapping[str, Examples]
-    passes: int
-
-
 @dataclass
 class _Judge:
     df: DataFrame
@@ -174,23 +165,33 @@ class _Judge:
         self.rows = answers["rows"]
         computed = [check for check in self.compiled.rows if check.bound.name not in errors]
         failed = {check.bound.name: answers[f"{check.bound.name}/failed"] for check in computed}
+        broken = [check for check in computed if failed[check.bound.name]]
         samples, keys, quantiles = side_by_side(
             self.df.sparkSession,
-            lambda: self._sample_rows(computed, failed),
+            lambda: sample_failures(self.df, broken, failed, self.most),
             lambda: self._find_keys(answers, errors),
             lambda: self._find_quantiles(answers),
         )
+        self.passes += any(not isinstance(check.bound.rule, q.NotNull) for check in broken)
+        self.passes += keys.passes + quantiles.passes
         self.failed = failed | {name: found.failed for name, found in keys.of_rules.items()}
-        self.passes += samples.passes + keys.passes + quantiles.passes
-        self._judge_rows(answers, errors, samples.of_rules)
-        self._judge_keys(answers, errors, keys)
-        for check in self.compiled.table:
+        samples |= {name: found.samples for name, found in keys.of_rules.items()}
+        for check in (*self.compiled.rows, *self.compiled.keys):
             name = check.bound.name
             if name in errors:
                 self.results[name] = unknown(check.bound, self.rows, errors[name])
+            else:
+                self._count(check, answers, samples.get(name, ()))
+        for bound in self.compiled.distinct:
+            distinct = keys.distinct[bound.name]
+            self._observe(bound, distinct, holds=_in_range(bound, distinct))
+        for table in self.compiled.table:
+            name = table.bound.name
+            if name in errors:
+                self.results[name] = unknown(table.bound, self.rows, errors[name])
                 continue
             observed, holds = answers[f"{name}/observed"], answers[f"{name}/holds"]
-            self._observe(check.bound, cell(observed), holds=bool(holds))
+            self._observe(table.bound, cell(observed), holds=bool(holds))
         self._judge_quantiles(quantiles)
         for bound in self.compiled.schema:
             if isinstance(bound.rule, q.SchemaIs):
@@ -226,47 +227,24 @@ class _Judge:
     def _passed(self) -> None:
         self.passes += 1
 
-    def _sample_rows(self, checks: Sequence[RowCheck], failed: Mapping[str, int]) -> _Samples:
-        broken = [check for check in checks if failed[check.bound.name]]
-        samples = sample_failures(self.df, broken, failed, self.most) if broken else {}
-        passes = any(not isinstance(check.bound.rule, q.NotNull) for check in broken)
-        return _Samples(samples, int(passes))
-
-    def _judge_rows(
-        self, answers: Mapping[str, Any], errors: Mapping[str, str], samples: Mapping[str, Examples]
-    ) -> None:
-        for check in self.compiled.rows:
-            name = check.bound.name
-            if name in errors:
-                self.results[name] = unknown(check.bound, self.rows, errors[name])
-            else:
-                self._count(check, answers, samples.get(name, []))
-
     def _find_keys(self, answers: Mapping[str, Any], errors: Mapping[str, str]) -> JudgedKeys:
         checks = [check for check in self.compiled.keys if check.bound.name not in errors]
         names = [check.bound.name for check in checks]
-        bounds = {name: bounds_of(answers.get(f"{name}/bounds")) for name in names}
-        found = (self.df, checks, self.compiled.distinct, bounds)
-        return judge_keys(*found, rows=self.rows, parents=self.parents, most=self.most)
-
-    def _judge_keys(
-        self, answers: Mapping[str, Any], errors: Mapping[str, str], keys: JudgedKeys
-    ) -> None:
-        for bound in self.compiled.distinct:
-            distinct = keys.distinct[bound.name]
-            self._observe(bound, distinct, holds=_in_range(bound, distinct))
-        for check in self.compiled.keys:
-            name = check.bound.name
-            if name in errors:
-                self.results[name] = unknown(check.bound, self.rows, errors[name])
-            else:
-                self._count(check, answers, keys.of_rules[name].samples)
+        return judge_keys(
+            self.df,
+            checks,
+            self.compiled.distinct,
+            {name: bounds_of(answers.get(f"{name}/bounds")) for name in names},
+            rows=self.rows,
+            parents=self.parents,
+            most=self.most,
+        )
 
     def _count(
         self,
         check: RowCheck,
         answers: Mapping[str, Any],
-        samples: Examples,
+        samples: Sequence[tuple[str | None, int | None]],
     ) -> None:
         name = check.bound.name
         shown = failing_values(check, samples, self.plans, self.private)

@@ -77,11 +77,11 @@ def judge_keys(
         name = check.bound.name
         if name in found.failed:
             failed = found.failed[name]
-            of_rules[name] = KeyCounts(failed, sample_bad_keys(df, check, parents, most, failed))
         else:
             passes += 1
-            of_rules[name] = count_bad_keys(df, check, parents, most)
-        passes += bool(of_rules[name].failed and most)
+            failed = count_bad_keys(df, check, parents)
+        of_rules[name] = KeyCounts(failed, sample_bad_keys(df, check, parents, most, failed))
+        passes += bool(failed and most)
     return JudgedKeys(of_rules, found.distinct, passes)
 
 
@@ -199,16 +199,13 @@ def _worth_a_hash(df: DataFrame, columns: Sequence[str]) -> bool:
     return plain and (len(columns) > 1 or texts[0])
 
 
-def count_bad_keys(
-    df: DataFrame, check: RowCheck, parents: Mapping[str, DataFrame], most: int
-) -> KeyCounts:
-    """Count the rows that fail a rule about keys, with examples.
+def count_bad_keys(df: DataFrame, check: RowCheck, parents: Mapping[str, DataFrame]) -> int:
+    """Count the rows that fail a rule about keys.
 
-    Rows: none. Adds: nothing. Drops: nothing. Jobs: one pass, a second one for examples.
+    Rows: none. Adds: nothing. Drops: nothing. Jobs: one pass.
     """
     bad = bad_keys(df, check, parents)
-    failed = bad.agg(F.sum("rows").alias("n")).collect()[0]["n"] or 0
-    return KeyCounts(failed, sample_bad_keys(df, check, parents, most, failed))
+    return bad.agg(F.sum("rows").alias("n")).collect()[0]["n"] or 0
 
 
 def sample_bad_keys(

@@ -92,16 +92,15 @@ def boost(block: Block, growth: Growth, counts: Sequence[int]) -> Boosted:
     Source of the formulas: MLlib's GradientBoostedTrees, LogLoss and SquaredError.
     """
     limits = Limits(growth.depth, growth.min_rows, growth.min_gain)
-    grower = Grower(block, limits)
-    certain = block.label.size <= FEW_ROWS
+    grower = None if block.label.size <= FEW_ROWS else Grower(block, limits)
 
     def grow(target: Floats) -> Tree:
-        nonlocal certain
-        if certain:
+        nonlocal grower
+        if grower is None:
             try:
                 return proved.grow(block, target, limits)
             except DoubtError:
-                certain = False
+                grower = Grower(block, limits)
         tree = grower.grow(target)
         return Tree(tree, predict(tree, block.bins), predict(tree, block.scored_bins))
 

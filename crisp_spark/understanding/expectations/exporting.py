@@ -132,19 +132,13 @@ def _table_expectation(  # noqa: PLR0911  # one case per rule
             oldest = (start - timedelta(days=rule.max_age_days)).isoformat()
             newest = f"max({quoted(bound.columns[0])})"
             # A query, because the library compares moments in the time zone of the process.
-            return QUERY, {
-                "unexpected_rows_query": f"SELECT {newest} AS observed FROM {{batch}}"
-                f" HAVING NOT coalesce({newest} >= TIMESTAMP {literal(oldest)}, false)"
-            }
+            holds = f"coalesce({newest} >= TIMESTAMP {literal(oldest)}, false)"
+            return _aggregate_query(newest, holds)
         case rules.RowCount():
             return "expect_table_row_count_to_be_between", _bounds(rule)
         case rules.StatisticBetween() if _is_text(rule):
             name = f"{rule.kind.removesuffix('_between')}({quoted(bound.columns[0])})"
-            where = f" WHERE {rule.where}" if rule.where else ""
-            return QUERY, {
-                "unexpected_rows_query": f"SELECT {name} AS observed FROM {{batch}}{where}"
-                f" HAVING NOT ({_within(name, rule)})"
-            }
+            return _aggregate_query(name, f"({_within(name, rule)})", rule.where)
         case rules.StatisticBetween():
             some = {"row_condition": rule.where, "condition_parser": "spark"} if rule.where else {}
             if rule.kind == "null_fraction_between":
@@ -214,4 +208,10 @@ def _rows_query(failing: str, where: str) -> Expectation:
     condition = f"({where}) AND ({failing})" if where else failing
     # The SQL is the project's own, and it is only shown here, never run.
     query = "SELECT * FROM {batch} WHERE " + condition
+    return QUERY, {"unexpected_rows_query": query}
+
+
+def _aggregate_query(observed: str, holds: str, where: str = "") -> Expectation:
+    rows = "{batch}" + (f" WHERE {where}" if where else "")
+    query = f"SELECT {observed} AS observed FROM {rows} HAVING NOT {holds}"
     return QUERY, {"unexpected_rows_query": query}

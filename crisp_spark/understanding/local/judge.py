@@ -238,8 +238,8 @@ class _Judge:
             self._count(check, answers, 0, [])
             return
         ((failed,),) = self._query(f"SELECT coalesce(sum(n), 0) FROM ({self._bad_keys(check)})")
-        if unique and not failed and not check.considered:
-            self.unique |= {*columns} if len(columns) == 1 else set()
+        if unique and len(columns) == 1 and not failed and not check.considered:
+            self.unique.add(columns[0])
         samples: list[tuple[str, int]] = []
         if failed and self.most:
             keys = ", ".join(f"k{at}" for at in range(len(columns)))
