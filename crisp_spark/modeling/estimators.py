@@ -53,8 +53,13 @@ def build_estimator(
         params: Hyperparameters, named as in MLlib.
         context: Columns, sizes, seed.
     """
-    module = import_module(f"pyspark.ml.{info.module}")
-    learner: Any = getattr(module, info.classes[context.problem])()
+    if info.kind == "gaussian_mixture":
+        from crisp_spark.modeling.mixture import BoundedGaussianMixture
+
+        learner: Any = BoundedGaussianMixture()
+    else:
+        module = import_module(f"pyspark.ml.{info.module}")
+        learner = getattr(module, info.classes[context.problem])()
     values = dict(params)
     values.pop("keepLeafProbabilities", None)
     if info.kind == "one_vs_rest":

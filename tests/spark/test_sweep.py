@@ -132,8 +132,7 @@ SMALL = {
     "clustering": [
         {"kind": "kmeans", "params": {"k": 2, "maxIter": 3}},
         {"kind": "bisecting_kmeans", "params": {"k": 2, "maxIter": 3}},
-        # Of rare flags and few rows a covariance may become NaN, and then LAPACK in Java never ends:
-        # see test_a_gaussian_mixture_finds_two_clouds.
+        # Not the Gaussian mixture, which may rightly refuse rare flags: see two clouds below.
         {"kind": "lda", "params": {"k": 2, "maxIter": 3}},
     ],
     "recommendation": [{"kind": "als", "params": {"rank": 2, "maxIter": 2}}],
