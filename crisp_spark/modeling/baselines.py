@@ -14,6 +14,7 @@ from crisp_spark.modeling.labels import FOLD, LABEL
 from crisp_spark.modeling.layout import sampled
 from crisp_spark.modeling.metrics import Metrics, Scored, collect_arrays, mean_metrics, metrics_of
 from crisp_spark.modeling.statements import number, text
+from crisp_spark.modeling.statistics import Requests, Targets, measure_sets, median_sql
 from crisp_spark.results.sweep import BaselineResult
 from crisp_spark.spec.columns import quoted
 
@@ -103,7 +104,7 @@ def evaluate_baselines(
 ) -> tuple[BaselineResult, ...]:
     """Fit and score every baseline on the very folds of the trials.
 
-    Rows: labelled training rows. Jobs: one, and one for medians of numbers; none for clustering.
+    Rows: labelled training rows. Jobs: one, and some for medians of numbers; none for clustering.
     """
     if task.problem == "clustering":
         return ()
@@ -151,17 +152,15 @@ def _result(
 
 
 def _medians(rows: DataFrame, plans: Sequence[FoldPlan]) -> dict[int | None, float]:
-    """Median of the label on all rows (None) and on the training rows of each fold. Jobs: one."""
-    median = F.expr(f"percentile({LABEL}, 0.5D)").alias("all")
-    by_fold = []
-    for plan in plans:
-        chosen = ", ".join(map(str, plan.training))
-        sql = f"percentile({LABEL}, 0.5D) FILTER (WHERE {FOLD} IN ({chosen}))"
-        by_fold.append(F.expr(sql).alias(f"f{plan.fold}"))
-    row = rows.agg(median, *by_fold).collect()[0]
-    named: dict[int | None, float | None] = {None: row["all"]}
-    named |= {plan.fold: row[f"f{plan.fold}"] for plan in plans}
-    return {fold: float(value) for fold, value in named.items() if value is not None}
+    """Median of the label on all rows (None) and on the training rows of each fold. Jobs: three."""
+    everywhere, asked = -1, Requests()
+    median = asked.scalar(median_sql(LABEL))
+    places = [F.when(F.col(FOLD).isin(*plan.training), F.lit(plan.fold)) for plan in plans]
+    sets = F.array_compact(F.array(F.lit(everywhere), *places))
+    targets = {number: Targets() for number in (everywhere, *(plan.fold for plan in plans))}
+    found = measure_sets(rows.select(LABEL, sets.alias("sets")), "sets", asked, targets)
+    named = {None if at == everywhere else at: own.number(median) for at, own in found.items()}
+    return {fold: value for fold, value in named.items() if value is not None}
 
 
 def _collect(

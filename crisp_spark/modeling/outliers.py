@@ -30,7 +30,7 @@ def plan_outliers(
                 "iqr": quantiles_sql(x, (0.25, 0.75)),
                 "percentile": quantiles_sql(x, (op.lower, op.upper)),
                 "zscore": f"array(avg({x}), stddev_samp({x}))",
-                "mad": f"array({median_sql(x)})",
+                "mad": quantiles_sql(x, (0.5,)),
             }[op.method]
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -69,6 +69,15 @@ class Prepared:
     validation_rows: int
     weights: Mapping[float, float]
     seconds: float
+    released_with: list[Callable[[], None]] = field(default_factory=list)
+
+    def release(self) -> None:
+        """Drop what is kept of the fold: cached vectors, and what others made of them."""
+        self.train.unpersist()
+        if self.validation is not None:
+            self.validation.unpersist()
+        while self.released_with:
+            self.released_with.pop()()
 
 
 @dataclass(frozen=True)
@@ -157,9 +166,7 @@ class Preparation:
         """Drop the cached vectors of one fold, or all of them."""
         for name, prepared in list(self._kept.items()):
             if plan is None or name[0] == plan.fold:
-                prepared.train.unpersist()
-                if prepared.validation is not None:
-                    prepared.validation.unpersist()
+                prepared.release()
                 del self._kept[name]
 
     @property

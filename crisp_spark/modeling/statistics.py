@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
+from crisp_spark.modeling.quantiles import Answer, Quantiles, find_quantiles
 from crisp_spark.modeling.statements import number
 from crisp_spark.spec.columns import quoted
 
@@ -37,14 +38,15 @@ def group_key_sql(sqls: Sequence[str]) -> str:
     return f"concat({', '.join(parts)})"
 
 
-def median_sql(sql: str) -> str:
+def median_sql(sql: str) -> Quantiles:
     """Return the SQL of the exact median."""
-    return f"percentile({sql}, 0.5D)"
+    return Quantiles(f"percentile({sql}, 0.5D)", sql, (0.5,), one=True)
 
 
-def quantiles_sql(sql: str, shares: Sequence[float]) -> str:
+def quantiles_sql(sql: str, shares: Sequence[float]) -> Quantiles:
     """Return the SQL of exact quantiles."""
-    return f"percentile({sql}, array({', '.join(number(share) for share in shares)}))"
+    listed = ", ".join(number(share) for share in shares)
+    return Quantiles(f"percentile({sql}, array({listed}))", sql, shares, one=False)
 
 
 def category_of(key: str) -> str | None:
@@ -145,10 +147,11 @@ class Targets:
 def measure_statistics(frame: DataFrame, requests: Requests, targets: Targets) -> Statistics:
     """Answer all requests.
 
-    Rows: all. Adds: nothing. Drops: nothing. Jobs: one for aggregates, one for all category
-    counts, one per grouping; none for what is not asked.
+    Rows: all. Adds: nothing. Drops: nothing. Jobs: one for aggregates and one or two more for
+    quantiles, one for all category counts, one per grouping; none for what is not asked.
     """
-    return _measured(frame, requests, {0: targets}, ())[0]
+    scalars = _scalars(frame, (), list(requests.scalars), frame)
+    return _measured(frame, requests, {0: targets}, (), scalars)[0]
 
 
 def measure_sets(
@@ -167,20 +170,56 @@ def measure_sets(
     """
     others = [F.col(quoted(name)) for name in frame.columns if name != column]
     each = frame.select(*others, F.explode(column).alias(column))
-    return _measured(each, requests, targets, (column,))
+    scalars = _scalars(each, (column,), list(requests.scalars), frame)
+    return _measured(each, requests, targets, (column,), scalars)
+
+
+_Scalars = dict[int, dict[str, Any]]
+
+
+def _scalars(
+    frame: DataFrame, by: Sequence[str], asked: Sequence[str], rows: DataFrame
+) -> _Scalars:
+    """Answer aggregates over all rows of each set.
+
+    Args:
+        frame: Rows, once for each of their sets.
+        by: Column of the set; none for all rows together, which are set 0.
+        asked: The aggregates.
+        rows: Rows, once; ``by`` is an array there.
+
+    Rows: none. Adds: nothing. Drops: nothing. Jobs: one, and those of quantiles.
+    """
+    quantiles = [sql for sql in asked if isinstance(sql, Quantiles)]
+    plain = [sql for sql in asked if not isinstance(sql, Quantiles)]
+    if not asked:
+        return {}
+    found: _Scalars = {}
+    sizes: dict[int, int] = {}
+    for row in frame.groupBy(*by).agg(F.count(F.lit(1)), *_aliased(plain)).collect():
+        number = _set_of(row, by)
+        sizes[number] = int(row[len(by)])
+        found[number] = dict(zip(plain, row[len(by) + 1 :], strict=True))
+    answers: Mapping[int, Mapping[str, Answer]] = (
+        find_quantiles(rows, quantiles, sizes, by[0] if by else None) if quantiles else {}
+    )
+    left = [sql for sql in quantiles if any(sql not in own for own in answers.values())]
+    for number, own in answers.items():
+        found[number] |= own
+    if left:
+        for row in frame.groupBy(*by).agg(*_aliased(left)).collect():
+            found[_set_of(row, by)] |= dict(zip(left, row[len(by) :], strict=True))
+    return found
 
 
 def _measured(
-    frame: DataFrame, requests: Requests, targets: Mapping[int, Targets], by: Sequence[str]
+    frame: DataFrame,
+    requests: Requests,
+    targets: Mapping[int, Targets],
+    by: Sequence[str],
+    scalars: _Scalars,
 ) -> dict[int, Statistics]:
     """Answer requests for every value of ``by``; for all rows together, as set 0, without it."""
-    scalars: dict[int, Mapping[str, Any]] = {}
-    if requests.scalars:
-        found = frame.groupBy(*by).agg(*_aliased(requests.scalars)).collect()
-        scalars = {
-            _set_of(row, by): dict(zip(requests.scalars, row[len(by) :], strict=True))
-            for row in found
-        }
     groups: dict[int, dict[str, dict[str, Mapping[str, Any]]]] = {}
     for key, sqls in requests.groups.items():
         grouping = [*map(F.col, by), F.col(quoted(key)).alias("k")]

@@ -94,7 +94,9 @@ class BinnedFolds:
         with own:
             if name not in self._cases:
                 # The fold is kept, so that its identity stays its own.
-                self._cases[name] = binned_fold(learner, prepared, FEATURES), prepared
+                case = binned_fold(learner, prepared, FEATURES)
+                prepared.released_with.append(case.block.destroy)
+                self._cases[name] = case, prepared
             return self._cases[name][0]
 
 
