@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 from crisp_spark.errors import ModelError
 from crisp_spark.modeling.linear.frames import collect_parts
 from crisp_spark.modeling.mixture_steps import Components, Densities, Sums, cut, fit_mixture, join
+from crisp_spark.modeling.workers import keep_archives_read
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,6 +31,8 @@ _DRAWN = 5
 """Rows that each component starts with, as in MLlib."""
 _ONE_TASK_BYTES = 2**27
 """Size of a table whose steps all run in one task."""
+_MOST_CELLS = 2**27
+"""Numbers of all covariances, 1 GiB."""
 _FAULT = b"fault:"
 
 
@@ -57,10 +60,19 @@ class BoundedGaussianMixture(GaussianMixture):
     """
 
     def _fit(self, dataset: DataFrame) -> GaussianMixtureModel:
+        if self.isDefined("weightCol"):
+            raise ModelError("gaussian_mixture: rows cannot be weighted")
+        self._transfer_params_to_java()  # checks them as MLlib does
         column, count = self.getFeaturesCol(), int(self.getK())
-        vectors = dataset.select(column)
+        vectors = dataset.select(F.col(column))
         start = Components.start(_drawn(vectors, count * _DRAWN, int(self.getSeed())), count)
         slots = start.means.shape[1]
+        if count * slots**2 > _MOST_CELLS:
+            raise ModelError(
+                f"gaussian_mixture: {count} components of {slots:,} features are too much: each "
+                "has a covariance of every feature with every other",
+                hint="join features first (pca)",
+            )
         order = _Order(start, int(self.getMaxIter()), float(self.getTol()))
         blocks = (
             vectors.select(vector_to_array(F.col(column)).alias("x"))
@@ -117,6 +129,7 @@ def _drawn(vectors: DataFrame, rows: int, seed: int) -> Floats:
 def _packed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
+    keep_archives_read()
     for batch in batches:
         if not batch.num_rows:
             continue

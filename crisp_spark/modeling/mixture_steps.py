@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _EPSILON = float(np.finfo(np.float64).eps)
-_PEAK = 500.0
-"""Largest logarithm of a density; of 710 the density is infinite, and so is a covariance soon."""
 _CELLS = 2**20
 """Numbers of a piece of rows."""
 
@@ -83,6 +81,8 @@ class Sums:
         means = self.means / self.weights[:, None]
         outer = means[:, :, None] * means[:, None, :]
         squares = self.squares / self.weights[:, None, None] - outer
+        # Sums are not symmetric to the last digit, and MLlib's scoring insists.
+        squares = (squares + squares.transpose(0, 2, 1)) / 2
         return Components(self.weights / self.weights.sum(), means, squares)
 
 
@@ -117,7 +117,7 @@ class Densities:
         """Prepare the densities; directions without variance are left out, as MLlib does.
 
         Raises:
-            ModelError: A density has no bounds.
+            ModelError: A covariance is infinite.
         """
         roots, peaks = [], []
         slots = components.means.shape[1]
@@ -127,8 +127,6 @@ class Densities:
             values, vectors = np.linalg.eigh(covariance)
             kept = values > _EPSILON * values[-1] * slots
             peak = -0.5 * (slots * np.log(2.0 * np.pi) + np.log(values[kept]).sum())
-            if not values[-1] > 0.0 or peak > _PEAK:
-                raise _shrunk(number, components)
             roots.append(vectors[:, kept] / np.sqrt(values[kept]))
             peaks.append(float(peak))
         return Densities(components, tuple(roots), tuple(peaks))
@@ -146,10 +144,14 @@ class Densities:
         found = np.empty((len(rows), len(self.roots)))
         for number, (root, peak) in enumerate(zip(self.roots, self.peaks, strict=True)):
             away = (rows - self.components.means[number]) @ root
-            found[:, number] = np.exp(peak - 0.5 * np.einsum("rs,rs->r", away, away))
+            with np.errstate(over="ignore"):  # infinite densities are found by their likelihood
+                found[:, number] = np.exp(peak - 0.5 * np.einsum("rs,rs->r", away, away))
         # MLlib adds the least step of a number: a row far from all belongs to all alike.
         found = _EPSILON + self.components.weights * found
         whole = found.sum(axis=1)
+        if np.isinf(whole).any():
+            nothing = np.zeros_like(self.components.means)
+            return Sums(np.inf, nothing[:, 0], nothing, np.zeros_like(self.components.covariances))
         shares = found / whole[:, None]
         squares = np.array([(rows * share[:, None]).T @ rows for share in shares.T])
         return Sums(float(np.log(whole).sum()), shares.sum(axis=0), shares.T @ rows, squares)
@@ -158,7 +160,7 @@ class Densities:
 def _shrunk(number: int, components: Components) -> ModelError:
     return ModelError(
         f"gaussian_mixture: component {number + 1} of {len(components.weights)} has shrunk to rows "
-        "that are all alike, so that its density has no bounds",
+        "that are all alike, so that its density became infinite",
         hint="ask for fewer components (k), leave out features that hardly vary (rare flags), or "
         "join features first (pca)",
     )
@@ -183,8 +185,8 @@ def fit_mixture(
         tolerance: Change of the likelihood's logarithm that is small enough to end.
 
     Raises:
-        ModelError: A feature holds values that are not numbers, or a component's density grows
-            without bounds. MLlib would go on until numbers are infinite, and then never end.
+        ModelError: A feature holds values that are not numbers, or a component's density or
+            covariance became infinite. MLlib would go on, and never end.
     """
     found, likelihood, before = start, -np.inf, 0.0
     if not np.isfinite(start.covariances).all():
@@ -192,9 +194,12 @@ def fit_mixture(
     for _ in range(most):
         if abs(likelihood - before) <= tolerance:
             break
-        sums = step(Densities.of(found))
+        densities = Densities.of(found)
+        sums = step(densities)
         if np.isnan(sums.likelihood):
             raise _not_numbers()
+        if np.isinf(sums.likelihood):
+            raise _shrunk(int(np.argmax(densities.peaks)), found)
         before, likelihood = likelihood, sums.likelihood
         found = sums.components()
     Densities.of(found)

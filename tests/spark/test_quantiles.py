@@ -62,8 +62,8 @@ def by_spark(rows, sql, asked=ASKED):
 
 
 @pytest.mark.parametrize(
-    ("whole", "cells"), [(50_000, 16_000_000), (700, 16_000_000), (700, 1)],
-    ids=["whole table", "sample", "one ask at a time"],
+    ("whole", "cells"), [(50_000, 16_000_000), (700, 16_000_000), (700, 11_000), (700, 1)],
+    ids=["whole table", "sample", "one ask at a time", "left to Spark"],
 )  # fmt: skip
 def test_every_set_gets_what_percentile_gives(rows, whole, cells, monkeypatch):
     monkeypatch.setattr(quantiles, "WHOLE", whole)

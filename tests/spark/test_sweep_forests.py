@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from crisp_spark.modeling.engines import histogram_forest as engines
 from crisp_spark.modeling.engines.bagged import bag
-from crisp_spark.modeling.engines.histogram import BinnedFolds
+from crisp_spark.modeling.engines.binned import BinnedFolds
 from crisp_spark.modeling.engines.histogram_forest import HistogramForestEngine
 from crisp_spark.modeling.engines.kernel import nodes_of
 from crisp_spark.modeling.engines.nodes import (
@@ -89,6 +90,17 @@ def grown(trial, group, folds):
         slots=SLOTS,
         impurity=impurity,
     )
+
+
+def test_bins_go_with_their_fold(spark):
+    folds = Folds(spark, "regression")
+    (trial,) = trials_of("regression", "decision_tree", {"maxDepth": 2})
+    block = BinnedFolds().one(trial, folds.prepared, folds.task).block
+    held = Path(block._path)
+    assert held.exists()
+    folds.prepared.release()
+    assert not held.exists()
+    assert not folds.prepared.train.is_cached
 
 
 def depth_of(tree, at=0):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crisp_spark.errors import SpecError
-from crisp_spark.modeling.engines.histogram import BinnedFolds, HistogramEngine, check_installed
+from crisp_spark.modeling.engines.binned import BinnedFolds
+from crisp_spark.modeling.engines.histogram import HistogramEngine, check_installed
 from crisp_spark.modeling.engines.histogram_forest import HistogramForestEngine
 from crisp_spark.modeling.engines.histogram_proved import ProvedEngine
 from crisp_spark.modeling.engines.library import LibraryEngine

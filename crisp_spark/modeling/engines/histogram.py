@@ -8,16 +8,15 @@ converted into MLlib's own model class.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.util import find_spec
 from math import ceil
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from crisp_spark.errors import SpecError
-from crisp_spark.modeling.engines.bins import Case, binned_fold, megabytes
+from crisp_spark.modeling.engines.binned import BinnedFolds
+from crisp_spark.modeling.engines.bins import Case, megabytes
 from crisp_spark.modeling.engines.boosted import Boosted, Growth, boost
 from crisp_spark.modeling.engines.kernel import Block, nodes_of
 from crisp_spark.modeling.engines.nodes import build_model
@@ -34,7 +33,6 @@ from crisp_spark.modeling.trials import (
     measured_outcome,
 )
 from crisp_spark.modeling.workers import keep_archives_read
-from crisp_spark.spec.estimators import estimator
 
 if TYPE_CHECKING:
     from pyspark.ml.base import Estimator
@@ -67,37 +65,6 @@ def check_installed() -> None:
             "modeling.search.mode: fast needs the package lightgbm, which is not installed",
             hint="pip install 'crisp-spark[fast]', on the cluster too; or set mode: exact",
         )
-
-
-class BinnedFolds:
-    """Folds as bins, each made once for all engines and settings that ask for the same bins."""
-
-    def __init__(self) -> None:
-        """Start without any."""
-        self._cases: dict[tuple[int, int, int], tuple[Case, Prepared]] = {}
-        self._locks: dict[tuple[int, int, int], threading.Lock] = {}
-        self._lock = threading.Lock()
-
-    def all(self, trial: PlannedTrial, work: Work) -> list[Case]:
-        """Return all folds, for the bins of a trial. Jobs: those of binning, once."""
-        folds = [work.preparation.fold(fold) for fold in work.folds]
-        # Binning is a few short jobs a fold, which alone leave most cores idle.
-        with ThreadPoolExecutor(max_workers=max(1, work.task.parallelism)) as pool:
-            return list(pool.map(lambda fold: self.one(trial, fold, work.task), folds))
-
-    def one(self, trial: PlannedTrial, prepared: Prepared, task: TrialTask) -> Case:
-        """Return a fold, for the bins of a trial."""
-        learner = _candidates_of(trial, prepared, task)
-        name = id(prepared), learner.getOrDefault("maxBins"), learner.getOrDefault("seed")
-        with self._lock:
-            own = self._locks.setdefault(name, threading.Lock())
-        with own:
-            if name not in self._cases:
-                # The fold is kept, so that its identity stays its own.
-                case = binned_fold(learner, prepared, FEATURES)
-                prepared.released_with.append(case.block.destroy)
-                self._cases[name] = case, prepared
-            return self._cases[name][0]
 
 
 def at_once(data: SweepData) -> int:
@@ -281,14 +248,6 @@ def growth_of(trial: PlannedTrial, task: TrialTask) -> Growth:
         min_gain=float(setting(trial, "minInfoGain")),
         values=task.values,
     )
-
-
-def _candidates_of(trial: PlannedTrial, prepared: Prepared, task: TrialTask) -> Any:
-    """Return a learner that draws the candidates of splits of a trial, whatever its family."""
-    formatted = format_trial(trial, prepared.facts, FEATURES)
-    own = {name: value for name, value in formatted.params.items() if name in ("maxBins", "seed")}
-    context = BuildContext(problem=task.problem, width=prepared.facts.width, seed=task.seed)
-    return build_estimator(estimator("gradient_boosting", task.problem), own, context)
 
 
 def in_tasks(

@@ -11,12 +11,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from crisp_spark.modeling.engines.bagged import Bagging, Part, bag_and_measure
+from crisp_spark.modeling.engines.binned import BinnedFolds
 from crisp_spark.modeling.engines.histogram import (
     DEEPEST,
     MOST_BINS,
     ROUTES,
     BinnedEngine,
-    BinnedFolds,
     in_tasks,
 )
 from crisp_spark.modeling.engines.kernel import Limits
