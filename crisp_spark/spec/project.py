@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Literal
 
 from pydantic import Field
@@ -16,6 +17,9 @@ from crisp_spark.spec.preparation import PreparationSpec
 from crisp_spark.spec.review import ReviewSpec
 from crisp_spark.spec.target import TargetSpec
 from crisp_spark.spec.variables import VariableSpec
+
+_LEAST_PARTITIONS = 4
+_PARTITION_ROWS = 500_000
 
 
 class ProjectInfo(SpecModel):
@@ -34,9 +38,13 @@ class ProjectInfo(SpecModel):
     workspace."""
     seed: int = 42
     """Seed of every split, sample and learner."""
-    layout_partitions: int = Field(default=4, ge=1)
-    """Number of partitions that training data is laid out in before anything is fitted, so that
-    the number of cores or input files never changes a model."""
+    layout_partitions: int | None = Field(default=None, ge=1)
+    """Number of partitions that data is laid out in before anything is fitted, so that the number
+    of cores or input files never changes a model; empty: one for each 500,000 rows, at least 4."""
+
+    def partitions_of(self, rows: int) -> int:
+        """Return the number of partitions for a table: it depends on its rows, on no machine."""
+        return self.layout_partitions or max(_LEAST_PARTITIONS, ceil(rows / _PARTITION_ROWS))
 
 
 class ProjectSpec(SpecModel):

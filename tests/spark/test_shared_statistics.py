@@ -59,7 +59,9 @@ def alone(rows, requests, targets):
     return measure_statistics(named, requests, targets)
 
 
-def test_each_set_gets_the_answers_of_its_rows_alone(frame, requests):
+@pytest.mark.parametrize("at_once", [240, 2])
+def test_each_set_gets_the_answers_of_its_rows_alone(frame, requests, at_once, monkeypatch):
+    monkeypatch.setattr("crisp_spark.modeling.statistics._AT_ONCE", at_once)
     plans = {plan.fold: plan for plan in plan_folds(FOLDS, "k_fold")}
     sets = {at: plan.train_rows() for at, plan in plans.items()} | {ALL: F.lit(True)}
     targets = {

@@ -46,7 +46,7 @@ def sweep(run: StepRun) -> Outcome:
             features=feature_plan(run),
             key=goal.key or tuple(spec.preparation.split.key),
             seed=spec.project.seed,
-            partitions=spec.project.layout_partitions,
+            partitions=spec.project.partitions_of(run.rows("train")),
             unit=tuple(spec.preparation.split.group),
             expanding=spec.preparation.split.kind == "time",
             values=spec.business.outcome_values,

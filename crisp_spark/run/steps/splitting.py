@@ -44,11 +44,12 @@ def split(run: StepRun) -> Outcome:
         source_time=(source.time or None) if source else None,
     )
     divided = with_parts(run.read("derived"), rule)
+    partitions = run.spec.project.partitions_of(run.rows("derived"))
     written: dict[str, int] = {}
     for part in ("train", "test", *(["later"] if spec.later else [])):
         rows = divided.filter(F.col(PART) == part).drop(PART)
         rows = rows if part == "train" else rows.drop(FOLD)
-        laid_out = canonical(rows, rule.unit, run.spec.project.layout_partitions)
+        laid_out = canonical(rows, rule.unit, partitions)
         written[part] = run.write(part, laid_out).rows
     _refuse_empty(written, run.rows("derived"))
 
