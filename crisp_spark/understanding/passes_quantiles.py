@@ -70,11 +70,7 @@ def values_at_ranks(df: DataFrame, asks: Sequence[Ask], rows: int) -> list[dict[
     a query of two scans.
     """
     if sum(len(ask.ranks) for ask in asks) > _MOST_BRACKETS and len(asks) > 1:
-        middle = len(asks) // 2
-        return [
-            *values_at_ranks(df, asks[:middle], rows),
-            *values_at_ranks(df, asks[middle:], rows),
-        ]
+        return _by_halves(df, asks, rows)
     names = [f"v{at}" for at in range(len(asks))]
     narrow = df.select(*[ask.value.alias(name) for ask, name in zip(asks, names, strict=True)])
     share = 1.0 if rows <= SAMPLE else max(SAMPLE, rows // 200) / rows
@@ -93,8 +89,14 @@ def values_at_ranks(df: DataFrame, asks: Sequence[Ask], rows: int) -> list[dict[
     ]
     expected = sum(_share(samples[bracket.ask], bracket) * rows for bracket in brackets)
     if expected > _MOST_COLLECTED or len(brackets) > _MOST_BRACKETS:
-        return [None] * len(asks)
+        return _by_halves(df, asks, rows) if len(asks) > 1 else [None]
     return _found(narrow, asks, brackets)
+
+
+def _by_halves(df: DataFrame, asks: Sequence[Ask], rows: int) -> list[dict[int, float] | None]:
+    """Ask less at a time: another pass over few columns is nothing beside a sort of one."""
+    middle = len(asks) // 2
+    return [*values_at_ranks(df, asks[:middle], rows), *values_at_ranks(df, asks[middle:], rows)]
 
 
 def _brackets(at: int, ask: Ask, sample: np.ndarray) -> list[_Bracket]:

@@ -216,10 +216,16 @@ def test_numbers_far_apart_missing_or_few_take_no_bitmap(spark):
     assert bounds_of(df.limit(0).agg(bounds_sql(F.col("n"), F.lit(True))).collect()[0][0]) is None
 
 
-def test_bracketed_quantiles_are_those_of_the_sorted_column(spark, monkeypatch):
+@pytest.mark.parametrize(("most", "whole"), [(5_000_000, True), (19_000, False)])
+def test_bracketed_quantiles_are_those_of_the_sorted_column(spark, monkeypatch, most, whole):
     from crisp_spark.understanding import passes_quantiles
 
+    halves, cut = [], passes_quantiles._by_halves
     monkeypatch.setattr(passes_quantiles, "SAMPLE", 500)
+    monkeypatch.setattr(passes_quantiles, "_MOST_COLLECTED", most)
+    monkeypatch.setattr(
+        passes_quantiles, "_by_halves", lambda *about: halves.append(about) or cut(*about)
+    )
     df = spark.range(0, 20_000).selectExpr(
         "cast(pmod(xxhash64(id), 1000003) as double) wide",
         "cast(id % 5 as double) ties",
@@ -235,6 +241,7 @@ def test_bracketed_quantiles_are_those_of_the_sorted_column(spark, monkeypatch):
     for name, ask, values in zip(df.columns, asks, found, strict=True):
         expected = df.approxQuantile(name, chances, 0.0)
         assert [values[rank] for rank in ask.ranks] == expected
+    assert bool(halves) is not whole
 
 
 def test_a_project_is_explained_without_a_job(spark, no_jobs, tmp_path):
