@@ -58,7 +58,7 @@ from moto.stepfunctions.parser.asl.parse import asl_parser
 
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"  # moto's own
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 ServiceCall = Callable[[str, dict[str, Any]], dict[str, Any]]
 """Answers ``(operation, request)`` in the place of a service."""

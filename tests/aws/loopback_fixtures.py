@@ -69,7 +69,7 @@ def request(*steps: dict[str, Any], keep: bool = False, **more: Any) -> dict[str
     }
 
 
-def until(true: Callable[[], Any], seconds: float = 10.0) -> Any:
+def until(true: Callable[[], Any], seconds: float = 60.0) -> Any:
     """Return the first value that is true."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

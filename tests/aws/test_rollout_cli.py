@@ -290,7 +290,7 @@ def test_the_deployed_model_answers_on_this_machine(deployed, project, tmp_path)
             with urllib.request.urlopen(request, timeout=30) as reply:
                 (answer,) = json.load(reply)["predictions"]
             assert (answer["prediction"], answer["score"]) == ("no", 0.5)
-            metrics, until = address.replace("invocations", "metrics"), time.monotonic() + 20
+            metrics, until = address.replace("invocations", "metrics"), time.monotonic() + 60
             told = ""
             while "crisp_shadow_rows_total 1\n" not in told:
                 assert time.monotonic() < until, told

@@ -82,7 +82,7 @@ class Function:
 
 @contextmanager
 def running(
-    handler: str, *, path: list[Path], environ: Mapping[str, str], folder: Path, seconds: int = 10
+    handler: str, *, path: list[Path], environ: Mapping[str, str], folder: Path, seconds: int = 30
 ) -> Iterator[Function]:
     """Run ``handler`` with Lambda's runtime client, on the loopback address only."""
     address, runtime = (f"127.0.0.1:{_free_port()}" for _ in range(2))
@@ -119,7 +119,7 @@ def _free_port() -> int:
 
 def _wait(address: str, server: subprocess.Popen) -> None:
     host, port = address.split(":")
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while time.monotonic() < until and server.poll() is None:
         with socket.socket() as knock:
             if knock.connect_ex((host, int(port))) == 0:

@@ -346,7 +346,7 @@ def test_a_slow_shadow_does_not_hold_up_the_end_of_a_process(tmp_path):
         check=True,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         cwd=ROOT,
         env=os.environ | {"TMPDIR": str(tmp_path)},
     )
@@ -367,7 +367,7 @@ def test_a_function_compares_beside_its_answers(aws, aws_server, bucket, tmp_pat
     }
     handler = "tests.serving.toy_function.handler"
     with running(handler, path=[ROOT], environ=environ, folder=tmp_path) as function:
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while '"event":"shadow"' not in function.log and time.monotonic() < until:
             _, told = function.call({"dataframe_records": [ROW]})
             assert told["model"]["version"] == "1"
