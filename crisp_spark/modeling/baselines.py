@@ -155,7 +155,7 @@ def _medians(rows: DataFrame, plans: Sequence[FoldPlan]) -> dict[int | None, flo
     """Median of the label on all rows (None) and on the training rows of each fold. Jobs: three."""
     everywhere, asked = -1, Requests()
     median = asked.scalar(median_sql(LABEL))
-    places = [F.when(F.col(FOLD).isin(*plan.training), F.lit(plan.fold)) for plan in plans]
+    places = [F.when(plan.train_rows(), F.lit(plan.fold)) for plan in plans]
     sets = F.array_compact(F.array(F.lit(everywhere), *places))
     targets = {number: Targets() for number in (everywhere, *(plan.fold for plan in plans))}
     found = measure_sets(rows.select(LABEL, sets.alias("sets")), "sets", asked, targets)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql import DataFrame
 
     from crisp_spark.spec.business import OutcomeValues
@@ -43,8 +44,8 @@ class Scored:
     vectors: Floats | None = None
 
 
-def collect_arrays(frame: DataFrame) -> dict[str, Any]:
-    """Bring columns of numbers to the driver as arrays; nulls become NaN.
+def collect_table(frame: DataFrame) -> pa.Table | None:
+    """Bring columns to the driver as an Arrow table; None where Spark 3.5 has no rows to give.
 
     Rows: all. Adds: nothing. Drops: nothing. Jobs: one.
     """
@@ -52,13 +53,23 @@ def collect_arrays(frame: DataFrame) -> dict[str, Any]:
 
     public: Any = getattr(frame, "toArrow", None)
     if public is not None:
-        table = public()
-    else:
-        # Spark 3.5 has no public way to Arrow columns.
-        batches: Any = frame._collect_as_arrow()  # type: ignore[operator]  # noqa: SLF001
-        if not batches:
-            return {name: np.empty(0) for name in frame.columns}
-        table = pa.Table.from_batches(batches)
+        table: pa.Table = public()
+        return table
+    # Spark 3.5 has no public way to Arrow columns.
+    batches: Any = frame._collect_as_arrow()  # type: ignore[operator]  # noqa: SLF001
+    return pa.Table.from_batches(batches) if batches else None
+
+
+def collect_arrays(frame: DataFrame) -> dict[str, Any]:
+    """Bring columns of numbers to the driver as arrays; nulls become NaN.
+
+    Rows: all. Adds: nothing. Drops: nothing. Jobs: one.
+    """
+    import pyarrow as pa
+
+    table = collect_table(frame)
+    if table is None:
+        return {name: np.empty(0) for name in frame.columns}
     found: dict[str, Any] = {}
     for name in table.column_names:
         column = table.column(name).combine_chunks()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from crisp_spark.modeling.metrics import collect_table
 from crisp_spark.modeling.workers import keep_archives_read
 
 if TYPE_CHECKING:
@@ -83,22 +84,11 @@ def _cells(
 
 def draw(frame: DataFrame, asks: int, sizes: Mapping[int, int]) -> dict[tuple[int, int], Floats]:
     """Return the numbers of each ask and set, sorted; rows come once. Jobs: one."""
-    import pyarrow as pa
-
-    def whole(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        keep_archives_read()
-        for batch in batches:
-            sink = pa.BufferOutputStream()
-            with pa.ipc.new_stream(sink, batch.schema) as writer:
-                writer.write_batch(batch)
-            part = pa.array([sink.getvalue().to_pybytes()], pa.binary())
-            yield pa.RecordBatch.from_arrays([part], ["part"])
-
     found: dict[tuple[int, int], list[Floats]] = {}
-    for row in frame.mapInArrow(whole, "part binary").collect():
-        for batch in pa.ipc.open_stream(row[0]):
-            for at, number, numbers in _cells(batch, range(asks), sizes):
-                found.setdefault((at, number), []).append(numbers)
+    table = collect_table(frame)
+    for batch in table.to_batches() if table is not None else ():
+        for at, number, numbers in _cells(batch, range(asks), sizes):
+            found.setdefault((at, number), []).append(numbers)
     none = [np.empty(0)]
     return {
         (at, number): np.sort(np.concatenate(found.pop((at, number), none)))

@@ -153,8 +153,7 @@ def measure_statistics(frame: DataFrame, requests: Requests, targets: Targets) -
     Rows: all. Adds: nothing. Drops: nothing. Jobs: one for aggregates and one or two more for
     quantiles, one for all category counts, one per grouping; none for what is not asked.
     """
-    scalars = _scalars(frame, (), list(requests.scalars), frame)
-    return _measured(frame, requests, {0: targets}, (), scalars)[0]
+    return _measured(frame, requests, {0: targets}, (), frame)[0]
 
 
 def measure_sets(
@@ -173,16 +172,12 @@ def measure_sets(
     """
     others = [F.col(quoted(name)) for name in frame.columns if name != column]
     each = frame.select(*others, F.explode(column).alias(column))
-    scalars = _scalars(each, (column,), list(requests.scalars), frame)
-    return _measured(each, requests, targets, (column,), scalars)
-
-
-_Scalars = dict[int, dict[str, Any]]
+    return _measured(each, requests, targets, (column,), frame)
 
 
 def _scalars(
     frame: DataFrame, by: Sequence[str], asked: Sequence[str], rows: DataFrame
-) -> _Scalars:
+) -> dict[int, dict[str, Any]]:
     """Answer aggregates over all rows of each set.
 
     Args:
@@ -197,7 +192,7 @@ def _scalars(
     plain = [sql for sql in asked if not isinstance(sql, Quantiles)]
     if not asked:
         return {}
-    found: _Scalars = {}
+    found: dict[int, dict[str, Any]] = {}
     sizes: dict[int, int] = {}
     for start in range(0, max(len(plain), 1), _AT_ONCE):
         own = plain[start : start + _AT_ONCE]
@@ -222,9 +217,10 @@ def _measured(
     requests: Requests,
     targets: Mapping[int, Targets],
     by: Sequence[str],
-    scalars: _Scalars,
+    rows: DataFrame,
 ) -> dict[int, Statistics]:
     """Answer requests for every value of ``by``; for all rows together, as set 0, without it."""
+    scalars = _scalars(frame, by, list(requests.scalars), rows)
     groups: dict[int, dict[str, dict[str, Mapping[str, Any]]]] = {}
     for key, sqls in requests.groups.items():
         grouping = [*map(F.col, by), F.col(quoted(key)).alias("k")]
